@@ -1,0 +1,2 @@
+// Node and nothing else: what `doorward connect` is compared with.
+process.stdout.write("\n");

@@ -1,0 +1,4 @@
+/** A JSON value as `JSON.parse` gives it. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+export type JsonObject = { readonly [key: string]: JsonValue };

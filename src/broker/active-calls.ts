@@ -1,0 +1,46 @@
+import { findKill, indexKills, type Kill } from "../policy/kills.ts";
+
+/** A call, as far as a kill needs to know it. */
+export type KillableCall = Parameters<typeof findKill>[1];
+
+/** A call under way. */
+export interface ActiveCall {
+  readonly killable: KillableCall;
+  /** Whether its answer has begun. */
+  readonly streaming: boolean;
+  stop(kill: Kill): void;
+}
+
+/** The calls under way on this node: what a kill cuts, what a drain waits for. */
+export interface ActiveCalls {
+  readonly size: number;
+  add(call: ActiveCall): void;
+  remove(call: ActiveCall): void;
+  /** Stops each call that the kill covers. @returns How many were stopped, and how many of them were streaming. */
+  cut(kill: Kill): { readonly stopped: number; readonly streams: number };
+  /** Resolves when no call is under way. */
+  idle(): Promise<void>;
+}
+
+export function createActiveCalls(): ActiveCalls {
+  const calls = new Set<ActiveCall>();
+  const waiting: (() => void)[] = [];
+  return {
+    get size() {
+      return calls.size;
+    },
+    add: (call) => void calls.add(call),
+    remove(call) {
+      calls.delete(call);
+      if (calls.size === 0) for (const resolve of waiting.splice(0)) resolve();
+    },
+    cut(kill) {
+      const kills = indexKills([kill]);
+      const covered = [...calls].filter((call) => findKill(kills, call.killable) !== undefined);
+      const streams = covered.filter((call) => call.streaming).length;
+      for (const call of covered) call.stop(kill);
+      return { stopped: covered.length, streams };
+    },
+    idle: () => (calls.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
+  };
+}

@@ -1,0 +1,72 @@
+import { Problem } from "../base/problem.ts";
+import type { AnswerHead, AnswerSink } from "../egress/answer.ts";
+import type { ByteBudget } from "./byte-budget.ts";
+import type { CallRequest, RunningCall } from "./call-request.ts";
+
+/** A whole answer, kept in memory. */
+export interface CollectedAnswer {
+  readonly head: AnswerHead;
+  readonly body: Buffer;
+  readonly truncated: boolean;
+  readonly redacted: number;
+}
+
+export interface CollectOptions {
+  /** Shared by all collectors of the process. */
+  readonly budget: ByteBudget;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs a call and keeps its answer whole, for doors whose messages cannot stream.
+ *
+ * @throws {Problem} Whatever the call was refused with; `upstream_too_large` when the process has no room left for answers.
+ */
+export function collectAnswer(
+  run: (request: CallRequest, sink: AnswerSink) => RunningCall,
+  request: CallRequest,
+  { budget, signal }: CollectOptions,
+): Promise<CollectedAnswer> {
+  return new Promise((resolve, reject) => {
+    let head: AnswerHead | undefined;
+    const chunks: Uint8Array[] = [];
+    let kept = 0;
+    let starved = false;
+    const leave = () => call.leave();
+    const settle = () => {
+      budget.give(kept);
+      signal?.removeEventListener("abort", leave);
+    };
+    const call = run(request, {
+      head: (h) => {
+        head = h;
+      },
+      data(chunk) {
+        if (starved) return true;
+        if (!budget.take(chunk.length)) {
+          starved = true;
+          leave();
+          return true;
+        }
+        kept += chunk.length;
+        chunks.push(chunk);
+        return true;
+      },
+      end() {
+        settle();
+        const body = chunks.length === 1 ? Buffer.from(chunks[0]!.buffer, chunks[0]!.byteOffset, kept) : Buffer.concat(chunks);
+        resolve({ head: head!, body, truncated: call.truncated, redacted: call.redacted });
+      },
+      fail(problem) {
+        settle();
+        reject(
+          starved
+            ? new Problem("upstream_too_large", { detail: "too many large answers are being read at once" })
+            : problem,
+        );
+      },
+    });
+    if (signal?.aborted) leave();
+    else signal?.addEventListener("abort", leave, { once: true });
+  });
+}

@@ -1,0 +1,312 @@
+/**
+ * The waist of the hourglass: every call, through whichever door, passes through {@link createBroker}'s `call`.
+ * It is one file so that the order of its steps (decide, record, credential, send, scrub, record, answer) is read in one place.
+ */
+import { Problem } from "../base/problem.ts";
+import type { AuditLog } from "../audit/event.ts";
+import type { AnswerSink, Exchange } from "../egress/answer.ts";
+import type { OutboundRequest } from "../egress/outbound-request.ts";
+import type { LocalCounters } from "../policy/counters.ts";
+import { type Decision, decide } from "../policy/decide.ts";
+import { denyUnknownService, type Permit } from "../policy/decision.ts";
+import { findKill, type Kill } from "../policy/kills.ts";
+import { type CanonicalRequest, canonicalise } from "../request/canonicalise.ts";
+import type { CompiledService, Snapshot } from "../policy/snapshot.ts";
+import type { Vault } from "../vault/create-vault.ts";
+import type { ActiveCall, ActiveCalls, KillableCall } from "./active-calls.ts";
+import { completedEvent, decidedEvent, refusedEvent, type Outcome } from "./call-events.ts";
+import type { CallRequest, RunningCall } from "./call-request.ts";
+import type { Holds } from "./hold-call.ts";
+import { decidePreview } from "./preview-call.ts";
+import type { RecentDecisions } from "./recent-decisions.ts";
+import { prepareOutbound } from "./prepare-outbound.ts";
+
+export interface BrokerDeps {
+  /** The rules in force now, kills included. Read once per call; kills are read again when the evidence is durable. */
+  readonly snapshot: () => Snapshot;
+  readonly audit: AuditLog;
+  readonly counters: LocalCounters;
+  readonly vault: Pick<Vault, "lease">;
+  readonly egress: { send(request: OutboundRequest, sink: AnswerSink): Exchange };
+  readonly holds: Holds;
+  readonly active: ActiveCalls;
+  readonly recent: RecentDecisions;
+  readonly now: () => Date;
+  /** Told of each finished call: metrics. */
+  readonly finished: (outcome: Outcome & { readonly service: string; readonly code: string | undefined }) => void;
+  /** Told of what is our own fault; never of anything that a caller sent. */
+  readonly fault: (error: unknown, requestId: string) => void;
+}
+
+export interface Broker {
+  /**
+   * Runs one call.
+   *
+   * @param sink - Gets the answer, or one `fail`. Its `end` comes after the outcome is durable.
+   */
+  call(request: CallRequest, sink: AnswerSink): RunningCall;
+}
+
+/** Why an exchange was ended by us; what the outcome's code says. */
+const CLIENT_CLOSED = "client_closed";
+
+export function createBroker(deps: BrokerDeps): Broker {
+  return {
+    call(request, sink) {
+      const running = new Running(deps, request, sink);
+      running.run().catch((error: unknown) => running.refuse(asProblem(deps, error, request.requestId)));
+      return running;
+    },
+  };
+}
+
+/** One call's life; the steps are in `run`, in order. */
+class Running implements RunningCall, ActiveCall {
+  killable: KillableCall;
+  streaming = false;
+  truncated = false;
+
+  readonly #deps: BrokerDeps;
+  readonly #request: CallRequest;
+  readonly #sink: AnswerSink;
+  readonly #startedAt = performance.now();
+  #exchange: Exchange | undefined;
+  /** Why the call must not go on, set by a kill or by its caller's leaving. */
+  #stopped: { readonly problem: Problem; readonly code: string } | undefined;
+  #sent = false;
+  #over = false;
+  #status: number | undefined;
+  #bytes = 0;
+  #decided: { readonly decision: Permit; readonly canonical: CanonicalRequest } | undefined;
+
+  constructor(deps: BrokerDeps, request: CallRequest, sink: AnswerSink) {
+    this.#deps = deps;
+    this.#request = request;
+    this.#sink = sink;
+    const service = { config: { name: request.service, credential: undefined } };
+    this.killable = { principal: request.principal, service, scopes: [] };
+  }
+
+  get redacted(): number {
+    return this.#exchange?.redacted ?? 0;
+  }
+
+  async run(): Promise<void> {
+    const { audit, now } = this.#deps;
+    const digest = (value: string | Uint8Array) => audit.digest(value);
+    const snapshot = this.#deps.snapshot();
+    const { principal } = this.#request;
+    const service = snapshot.services.get(this.#request.service);
+    if (service === undefined) return this.#deny(unknownService(this.#request.service), undefined, undefined);
+    const canonical = canonicalise(this.#request.raw, { ...service.form, door: this.#request.door });
+    if (!canonical.ok) return this.#deny(canonical.problem, undefined, undefined);
+    const { request } = canonical;
+
+    const at = now();
+    const { counters } = this.#deps;
+    let decision =
+      this.#request.previewOf === undefined
+        ? decide({ snapshot, principal, service, request, now: at, counters })
+        : decidePreview(service, request);
+    let approval: string | undefined;
+    if (decision.kind === "ask") {
+      counters.count(decision.rates, principal.agent, at);
+      const held = await this.#deps.holds.answer({ call: this.#request, service, request, decision, now: at });
+      if (held.kind === "refused") return this.#deny(held.problem, decision, request, { approval: held.approvalId });
+      approval = held.approvalId;
+      decision = { kind: "permit", rules: decision.rules, operations: decision.operations, rates: [] };
+    } else if (decision.kind === "deny") {
+      return this.#deny(denial(decision), decision, request);
+    } else {
+      counters.count(decision.rates, principal.agent, at);
+    }
+
+    this.#decided = { decision, canonical: request };
+    this.killable = { principal, service, scopes: decision.operations.map(({ scope }) => scope) };
+    this.#deps.active.add(this);
+
+    this.#remember("permit", undefined, decision.rules, request);
+    await audit.append(decidedEvent({ call: this.#request, snapshot, decision, request, approval, digest }));
+    this.#recorded = true;
+
+    this.#checkStopped();
+    const lease = await this.#lease(service);
+    this.#checkStopped();
+    this.#send(prepareOutbound({ service, request, lease, publicBase: this.#request.publicBase, door: this.#request.door }));
+  }
+
+  #recorded = false;
+
+  /** A kill or a departure that came while the evidence was being written, or the credential fetched. */
+  #checkStopped(): void {
+    if (this.#stopped !== undefined) throw this.#stopped.problem;
+    const kill = findKill(this.#deps.snapshot().kills, this.killable);
+    if (kill !== undefined) throw killed(kill);
+  }
+
+  async #lease(service: CompiledService) {
+    const { credential, url } = service.config;
+    if (credential === undefined) return undefined;
+    const pairing = { service: service.config.name, origin: url.origin };
+    return { credential, lease: await this.#deps.vault.lease(credential.secret, pairing, this.#deps.now()) };
+  }
+
+  #send(outbound: OutboundRequest): void {
+    this.#sent = true;
+    this.#exchange = this.#deps.egress.send(outbound, {
+      head: (head) => {
+        this.#status = head.status;
+        this.streaming = true;
+        this.#sink.head(head);
+      },
+      data: (chunk) => {
+        this.#bytes += chunk.length;
+        return this.#sink.data(chunk);
+      },
+      end: () => this.#finish(undefined),
+      fail: (problem) => this.#finish(problem),
+    });
+    if (this.#stopped !== undefined) this.#exchange.abort(this.#stopped.problem);
+  }
+
+  /** Records the outcome, then lets the answer's last byte go. */
+  #finish(problem: Problem | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    // Answers of the mcp door are cut at the limit; whoever streams has sent a head that promised the whole.
+    this.truncated = problem?.code === "upstream_too_large" && this.#request.door === "mcp" && this.streaming;
+    const ended = problem === undefined || this.truncated;
+    const code = ended ? undefined : (this.#stopped?.code ?? problem.code);
+    const outcome = this.#outcome(ended ? undefined : problem);
+    this.#deps.active.remove(this);
+    this.#deps.finished({ ...outcome, service: this.#request.service, code });
+    const { decision, canonical } = this.#decided!;
+    this.#deps.audit
+      .append(completedEvent({ call: this.#request, decision, request: canonical, outcome, code }))
+      .then(
+        () => (ended ? this.#sink.end() : this.#sink.fail(problem)),
+        () => this.#sink.fail(this.#sent ? outcomeLost() : (problem ?? outcomeLost())),
+      );
+  }
+
+  #outcome(problem: Problem | undefined): Outcome {
+    return {
+      status: this.#status,
+      bytes: this.#bytes,
+      redacted: this.redacted,
+      truncated: this.truncated,
+      sent: this.#sent,
+      durationMs: Math.round((performance.now() - this.#startedAt) * 100) / 100,
+      reason: problem?.reason,
+    };
+  }
+
+  /** Ends the call with a refusal: after the decision was recorded its outcome is recorded too. */
+  refuse(problem: Problem): void {
+    if (this.#over) return;
+    if (this.#recorded) return this.#finish(problem);
+    this.#over = true;
+    this.#deps.active.remove(this);
+    this.#sink.fail(problem);
+  }
+
+  /** A refusal is evidence as well; when it cannot be written the caller learns that instead. */
+  async #deny(
+    problem: Problem,
+    decision: Decision | undefined,
+    request: CanonicalRequest | undefined,
+    more: { readonly approval?: string | undefined } = {},
+  ): Promise<void> {
+    await this.#deps.audit.append(
+      refusedEvent({
+        call: this.#request,
+        problem,
+        decision,
+        request,
+        approval: more.approval,
+        digest: (value) => this.#deps.audit.digest(value),
+      }),
+    );
+    const kind = problem.code === "approval_required" ? "ask" : "deny";
+    this.#remember(kind, problem, decision?.rules ?? [], request);
+    this.#deps.finished({ ...this.#outcome(problem), service: this.#request.service, code: problem.code });
+    this.refuse(problem);
+  }
+
+  #remember(
+    decision: Decision["kind"],
+    problem: Problem | undefined,
+    rules: readonly string[],
+    request: CanonicalRequest | undefined,
+  ): void {
+    const { agent, client } = this.#request.principal;
+    this.#deps.recent.remember(this.#request.requestId, {
+      agent,
+      client,
+      decision,
+      code: problem?.code,
+      // Of a service that the caller may not know of, nothing is told but the words for a missing one.
+      rules: problem?.code === "unknown_service" ? [] : rules,
+      detail: problem?.message ?? "",
+      remedy: problem?.remedy ?? "",
+      dropped: request?.dropped ?? [],
+    });
+  }
+
+  resume(): void {
+    this.#exchange?.resume();
+  }
+
+  leave(): void {
+    this.#stop({ problem: new Problem("invalid_request", { detail: "the caller went away" }), code: CLIENT_CLOSED });
+  }
+
+  stop(kill: Kill): void {
+    this.#stop({ problem: killed(kill), code: "killed" });
+  }
+
+  #stop(why: { readonly problem: Problem; readonly code: string }): void {
+    if (this.#over || this.#stopped !== undefined) return;
+    this.#stopped = why;
+    this.#exchange?.abort(why.problem);
+  }
+}
+
+function killed(kill: Kill): Problem {
+  return new Problem("killed", {
+    detail: `a kill of \`${kill.target}\` by ${kill.setBy} is in force`,
+    remedy: `Wait until the owner lifts it with \`doorward resume ${kill.target}\`.`,
+    fields: { rule: `kill:${kill.target}` },
+  });
+}
+
+function denial(decision: Decision & { kind: "deny" }): Problem {
+  return new Problem(decision.code, {
+    detail: decision.detail,
+    remedy: decision.remedy,
+    reason: decision.reason,
+    fields: {
+      ...(decision.rules[0] === undefined ? {} : { rule: decision.rules[0] }),
+      ...(decision.retryAfterSeconds === undefined ? {} : { retry_after: decision.retryAfterSeconds }),
+    },
+  });
+}
+
+/** The same words as for a service that the caller may not know of. */
+function unknownService(name: string): Problem {
+  const denial = denyUnknownService(name, "no_such_service");
+  return new Problem("unknown_service", { detail: denial.detail, remedy: denial.remedy, reason: denial.reason });
+}
+
+function outcomeLost(): Problem {
+  return new Problem("internal_error", {
+    detail: "the call was sent, but its outcome could not be recorded, so the answer is withheld",
+    remedy: "Do not repeat it blindly: find out at the service whether it took effect.",
+  });
+}
+
+function asProblem(deps: BrokerDeps, error: unknown, requestId: string): Problem {
+  if (error instanceof Problem) return error;
+  deps.fault(error, requestId);
+  return new Problem("internal_error", { cause: error });
+}

@@ -1,0 +1,54 @@
+import type { JsonValue } from "../base/json.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { Decision } from "../policy/decision.ts";
+
+/** Decisions remembered, so that a refusal can be explained afterwards; the evidence keeps all. */
+const REMEMBERED = 10_000;
+
+/** What was decided about a call, as its own agent may be told. */
+interface RecentDecision {
+  readonly agent: string;
+  readonly client: string;
+  readonly decision: "permit" | "ask" | "deny";
+  readonly code: string | undefined;
+  readonly rules: readonly string[];
+  readonly detail: string;
+  readonly remedy: string;
+  readonly dropped: readonly string[];
+}
+
+export interface RecentDecisions {
+  remember(requestId: string, decision: RecentDecision): void;
+  /** @returns The contract's explanation; `undefined` when it is not this caller's, or too long ago. */
+  find(requestId: string, principal: Principal): { readonly [key: string]: JsonValue } | undefined;
+}
+
+export function createRecentDecisions(): RecentDecisions {
+  const decisions = new Map<string, RecentDecision>();
+  return {
+    remember(requestId, decision) {
+      decisions.set(requestId, decision);
+      if (decisions.size <= REMEMBERED) return;
+      const { value: oldest } = decisions.keys().next();
+      if (oldest !== undefined) decisions.delete(oldest);
+    },
+    find(requestId, principal) {
+      const found = decisions.get(requestId);
+      if (found === undefined || found.agent !== principal.agent || found.client !== principal.client) return undefined;
+      const { decision, code, rules, detail, remedy, dropped } = found;
+      return {
+        request_id: requestId,
+        decision,
+        ...(code === undefined ? {} : { code, detail }),
+        rules: rules.map((id) => ({ id, effect: effectOf(id, decision), matched: true, why: code === undefined ? "it matched" : detail })),
+        remedy,
+        dropped_headers: [...dropped],
+      };
+    },
+  };
+}
+
+function effectOf(rule: string, decision: Decision["kind"]): string {
+  if (rule.startsWith("role:")) return decision === "deny" ? "limit" : "permit";
+  return decision === "deny" && rule.startsWith("policy:") ? "forbid" : decision;
+}

@@ -1,0 +1,50 @@
+/** The example of the documentation, with what is built today: every test of this folder may take it as good. */
+export const EXAMPLE = `version: 1
+server:
+  listen: 127.0.0.1:7420
+  public_url: https://broker.example.com        # OAuth issuer and audience
+services:
+  registrar:                                    # an HTTP API
+    url: https://api.registrar.example/v1
+    description: Domains and DNS
+    environment: production
+    owner: platform-team
+    credential: { kind: bearer, secret: "local:registrar" }
+    operations:                                 # the scope of an operation is service:operation
+      domains:read:
+        effect: read                            # read | write | destructive
+        allow: [GET /domains, "GET /domains/{domain}"]
+      records:delete:
+        effect: destructive
+        allow: ["DELETE /domains/{domain}/records"]
+        query: { type: { enum: [A, AAAA, CNAME, TXT] } }
+        approval:
+          message: "Delete {preview.total} {query.type} records on {path.domain}"
+          preview: "GET /domains/{path.domain}/records?type={query.type}"
+    limits: { timeout: 30s, response: 1MiB }
+    tenant: acme
+  intranet:
+    url: http://127.0.0.1:8080
+    private: true                               # may be a private address, and plain HTTP only then
+    credential: { kind: header, name: X-Api-Key, secret: "env:INTRANET_KEY" }
+    operations: { all: { effect: read, allow: ["GET /{path...}"] } }
+roles:
+  dns-reader: { allow: ["registrar:domains:read"], rate: 60/minute }
+  dns-editor: { extends: [dns-reader], allow: ["registrar:records:*"] }
+agents:
+  dns-bot:
+    roles: [dns-editor]
+    tenant: acme
+    environment: production
+    purposes: [dns-automation]
+    networks: [127.0.0.0/8]
+    hours: "Mon-Fri 08:00-19:00 Europe/Berlin"
+    expires: 2027-02-01
+policies:                                       # order never matters
+  - { id: ask-before-destroying, effect: ask, on: "*", when: 'operation.effect == "destructive"', approvers: { quorum: 1 } }
+`;
+
+/** A file with one service whose keys are `lines`, and nothing else. */
+export function oneService(...lines: readonly string[]): string {
+  return `version: 1\nservices:\n  api:\n${lines.map((line) => `    ${line}\n`).join("")}`;
+}

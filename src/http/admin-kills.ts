@@ -1,0 +1,58 @@
+import type { KillOrders } from "../approvals/create-kills.ts";
+import type { Kill } from "../policy/kills.ts";
+import { type AdminAction, optionalText, textArgument } from "./admin-action.ts";
+
+/** What a kill cut on this node, before anything was written. */
+export interface KillEffect {
+  readonly streams: number;
+  readonly leases: number;
+}
+
+export interface KillActionsDeps {
+  readonly kills: KillOrders;
+  /** What the kill that was set last did; read right after it was set. */
+  readonly effectOf: (target: string) => KillEffect;
+  readonly now: () => Date;
+}
+
+/** `kill.*`: setting one needs no proof, lifting one does. */
+export function killActions({ kills, effectOf, now }: KillActionsDeps): readonly AdminAction[] {
+  return [
+    {
+      name: "kill.set",
+      proof: "nothing",
+      async run(args, by) {
+        const startedAt = performance.now();
+        const order = { target: textArgument(args, "target"), why: textArgument(args, "why"), by, now: now() };
+        const setting = kills.set(order);
+        const inForceMs = performance.now() - startedAt;
+        const { kill, already, faults } = await setting;
+        const { streams, leases } = effectOf(kill.target);
+        return {
+          target: kill.target,
+          at: order.now.toISOString(),
+          effective_ms: Math.round(inForceMs * 1_000) / 1_000,
+          streams_cut: streams,
+          children_ended: 0,
+          leases_revoked: leases,
+          tokens_revoked: 0,
+          already,
+          faults,
+        };
+      },
+    },
+    {
+      name: "kill.lift",
+      proof: "owner",
+      async run(args, by) {
+        const why = optionalText(args, "why") ?? "";
+        return shown(await kills.lift({ target: textArgument(args, "target"), why, by, now: now() }));
+      },
+    },
+    { name: "kill.list", proof: "nothing", run: () => ({ kills: kills.list().map(shown) }) },
+  ];
+}
+
+function shown({ target, why, setBy, setAt }: Kill) {
+  return { target, why, set_by: setBy, set_at: setAt.toISOString() };
+}

@@ -1,0 +1,172 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AuditLog } from "../audit/event.ts";
+import { newId } from "../base/ids.ts";
+import { Problem } from "../base/problem.ts";
+import { sendProblem } from "../base/send-problem.ts";
+import type { AuthThrottle } from "../identity/auth-throttle.ts";
+import type { Authenticate } from "../identity/authenticate.ts";
+import type { Principal } from "../identity/principal.ts";
+import { type CredentialPlace, tokenFromRequest } from "../identity/token-from-request.ts";
+import type { McpEndpoint } from "../mcp/http-endpoint.ts";
+import type { ApiEndpoint } from "./api-endpoint.ts";
+import { checkHost, type OwnNames } from "./check-host.ts";
+import { clientAddress, type TrustedProxies } from "./client-address.ts";
+
+/** A request's route beyond the two planes: health, metrics, the admin API. `true` when it was answered. */
+export type SideRoute = (request: IncomingMessage, response: ServerResponse, requestId: string) => boolean | Promise<boolean>;
+
+export interface FrontDeps {
+  readonly names: OwnNames;
+  readonly trusted: TrustedProxies;
+  readonly authenticate: Authenticate;
+  readonly throttle: AuthThrottle;
+  readonly audit: AuditLog;
+  readonly credentialOf: (service: string) => CredentialPlace | undefined;
+  readonly api: ApiEndpoint;
+  readonly mcp: McpEndpoint;
+  readonly side: SideRoute;
+  readonly now: () => Date;
+  readonly fault: (error: unknown, requestId: string) => void;
+  /** The local socket: callers have no address. */
+  readonly local?: boolean;
+}
+
+/** Makes the request listener: checks the address, proves the caller, and hands over to a plane. */
+export function createFront(deps: FrontDeps): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => {
+    const requestId = newId("req");
+    request.on("error", () => {});
+    response.on("error", () => {});
+    const misdirected = checkHost(request, deps.names);
+    if (misdirected !== undefined) return refuse(request, response, misdirected, requestId);
+    route(deps, request, response, requestId).catch((error: unknown) => {
+      if (error instanceof Problem) return refuse(request, response, error, requestId);
+      deps.fault(error, requestId);
+      refuse(request, response, new Problem("internal_error"), requestId);
+    });
+  };
+}
+
+async function route(deps: FrontDeps, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+  const url = request.url ?? "";
+  if (url.startsWith("/api/")) return api(deps, request, response, requestId, url);
+  const path = url.split("?", 1)[0]!;
+  if (path === "/mcp") {
+    const { principal } = await identify(deps, request, requestId, "", undefined);
+    return deps.mcp(request, response, { principal, requestId });
+  }
+  if (await deps.side(request, response, requestId)) return;
+  if (!url.startsWith("/")) throw new Problem("not_canonical", { detail: "the request target must begin with `/`" });
+  throw new Problem("not_found");
+}
+
+async function api(
+  deps: FrontDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  requestId: string,
+  url: string,
+): Promise<void> {
+  const [, service = "", rest = ""] = /^\/api\/([^/?#]*)([^]*)$/.exec(url) ?? [];
+  const question = rest.indexOf("?");
+  const path = question === -1 ? rest : rest.slice(0, question);
+  const found = await identify(deps, request, requestId, question === -1 ? "" : rest.slice(question), deps.credentialOf(service));
+  await deps.api(request, response, {
+    principal: found.principal,
+    requestId,
+    service,
+    target: (path === "" ? "/" : path) + found.search,
+    headers: found.headers,
+  });
+}
+
+interface Identified {
+  readonly principal: Principal;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly search: string;
+}
+
+/** Longest purpose or task that is read. */
+const CONTEXT_LIMIT = 128;
+
+/** Proves who asks. @throws {Problem} `invalid_token`, in the same words whatever was wrong; `rate_limited` after too many. */
+async function identify(
+  deps: FrontDeps,
+  request: IncomingMessage,
+  requestId: string,
+  search: string,
+  credential: CredentialPlace | undefined,
+): Promise<Identified> {
+  const headers = pairs(request.rawHeaders);
+  const ip = deps.local === true ? "unix" : clientAddress(request, deps.trusted);
+  const now = deps.now();
+  const found = tokenFromRequest({ headers, search, credential });
+  const purpose = contextHeader(request, "doorward-purpose");
+  const task = contextHeader(request, "doorward-task");
+  const result = found.ok ? deps.authenticate({ token: found.token, ip, purpose, task, now }) : undefined;
+  if (found.ok && result?.ok === true) return { principal: result.principal, headers: found.headers, search: found.search };
+
+  const limited = deps.throttle.failed(ip, now);
+  if (limited.limited) {
+    if (limited.first) await refused(deps, requestId, ip, { reason: "too_many_failures" });
+    throw new Problem("rate_limited", { fields: { retry_after: limited.retryAfterSeconds } });
+  }
+  const reason = result?.ok === false ? result.reason : "ambiguous";
+  const known = result?.ok === false ? { agent: result.agent, keyId: result.keyId } : {};
+  await refused(deps, requestId, ip, { reason, ...known });
+  throw new Problem("invalid_token");
+}
+
+async function refused(
+  deps: FrontDeps,
+  requestId: string,
+  ip: string,
+  why: { readonly reason: string; readonly agent?: string | undefined; readonly keyId?: string | undefined },
+): Promise<void> {
+  await deps.audit.append({
+    type: "token.refused",
+    request_id: requestId,
+    agent: why.agent,
+    code: "invalid_token",
+    data: { reason: why.reason, token: why.keyId, ip },
+  });
+}
+
+function contextHeader(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  if (value === undefined || value === "") return undefined;
+  if (typeof value === "string" && value.length <= CONTEXT_LIMIT) return value;
+  throw new Problem("invalid_request", { detail: `the header ${name} must have at most ${CONTEXT_LIMIT} characters` });
+}
+
+function pairs(raw: readonly string[]): [string, string][] {
+  const headers: [string, string][] = [];
+  for (let i = 0; i < raw.length; i += 2) headers.push([raw[i]!.toLowerCase(), raw[i + 1]!]);
+  return headers;
+}
+
+/** Sends a refusal; a body that is still coming is not waited for: the connection ends with the answer. */
+function refuse(request: IncomingMessage, response: ServerResponse, problem: Problem, requestId: string): void {
+  if (response.headersSent) return void response.destroy();
+  const unread = !request.complete;
+  sendProblem(response, problem, requestId, unread ? { connection: "close" } : {});
+  if (unread) drainBriefly(request);
+}
+
+/** Bytes of an unread body that are still taken, so that an ordinary client reads the answer before it sees a reset. */
+const DRAIN_BYTES = 8 * 1024 * 1024;
+const DRAIN_MS = 2_000;
+
+function drainBriefly(request: IncomingMessage): void {
+  let left = DRAIN_BYTES;
+  const cut = () => request.destroy();
+  const timer = setTimeout(cut, DRAIN_MS);
+  timer.unref();
+  request.removeAllListeners("data");
+  request.on("data", (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) cut();
+  });
+  request.on("close", () => clearTimeout(timer));
+  request.resume();
+}

@@ -1,0 +1,129 @@
+import { chmodSync, rmSync } from "node:fs";
+import { createServer, type Server, type ServerOptions, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { newId } from "../base/ids.ts";
+import { Problem } from "../base/problem.ts";
+import { problemDocument } from "../base/send-problem.ts";
+import type { createFront } from "./create-front.ts";
+
+/** A request's head and body must have arrived within this time. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** How often unfinished requests are looked for: their answer is late by at most this. */
+const CHECK_INTERVAL_MS = 1_000;
+const HEADER_BYTES = 32 * 1024;
+const HEADERS_COUNT = 200;
+/** A kept connection may be silent for this long between requests. */
+const KEEP_ALIVE_MS = 65_000;
+/** Open connections of one listener. */
+const CONNECTIONS = 20_000;
+
+const SERVER_OPTIONS: ServerOptions = {
+  requestTimeout: REQUEST_TIMEOUT_MS,
+  headersTimeout: REQUEST_TIMEOUT_MS,
+  connectionsCheckingInterval: CHECK_INTERVAL_MS,
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  maxHeaderSize: HEADER_BYTES,
+  noDelay: true,
+};
+
+type Handler = ReturnType<typeof createFront>;
+
+export interface Listener {
+  readonly server: Server;
+  /** `http://127.0.0.1:7420`; for the local socket its path. */
+  readonly address: string;
+  /** Stops accepting; open connections end after their request. */
+  close(): Promise<void>;
+}
+
+export interface UpgradeHandler {
+  (request: Parameters<Handler>[0], socket: Duplex, head: Buffer): void;
+}
+
+/**
+ * Listens on TCP.
+ *
+ * @param tls - PEM texts; without them plain HTTP, which the configuration allows on loopback or behind a named proxy only.
+ */
+export async function listenTcp(
+  handler: Handler,
+  { host, port, tls }: { readonly host: string; readonly port: number; readonly tls: { cert: string; key: string } | undefined },
+): Promise<Listener> {
+  const server =
+    tls === undefined
+      ? createServer(SERVER_OPTIONS, handler)
+      : (createTlsServer({ ...SERVER_OPTIONS, ...tls, minVersion: "TLSv1.2" }, handler) as unknown as Server);
+  prepare(server);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, resolve);
+  });
+  const bound = server.address() as AddressInfo;
+  const name = bound.address.includes(":") ? `[${bound.address}]` : bound.address;
+  return { server, address: `${tls === undefined ? "http" : "https"}://${name}:${bound.port}`, close: () => close(server) };
+}
+
+/**
+ * Listens on a unix socket that only this account may open.
+ *
+ * @param path - A stale file there is removed: the caller holds the home's lock, so nobody listens on it.
+ */
+export async function listenSocket(handler: Handler, path: string, upgrade: UpgradeHandler): Promise<Listener> {
+  const server = createServer(SERVER_OPTIONS, handler);
+  prepare(server);
+  server.on("upgrade", upgrade);
+  rmSync(path, { force: true });
+  const mask = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(path, resolve);
+    });
+  } finally {
+    process.umask(mask);
+  }
+  chmodSync(path, 0o600);
+  return { server, address: path, close: () => close(server) };
+}
+
+function prepare(server: Server): void {
+  server.maxHeadersCount = HEADERS_COUNT;
+  server.maxConnections = CONNECTIONS;
+  const latest = new WeakMap<Duplex, ServerResponse>();
+  server.prependListener("request", (request, response) => void latest.set(request.socket, response));
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const response = latest.get(socket);
+    const underWay = response?.headersSent === true && !response.writableFinished;
+    if (underWay || !socket.writable || error.code === "ECONNRESET") socket.destroy();
+    else answerBrokenRequest(error, socket);
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}
+
+/** Answers what Node's parser would not give to a handler: the refusal has the contract's form here too. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const problem = brokenRequest(error);
+  const requestId = newId("req");
+  const body = JSON.stringify(problemDocument(problem, requestId));
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nDoorward-Request-Id: ${requestId}\r\nDoorward-Error: ${problem.code}\r\n` +
+      `Connection: close\r\n\r\n${body}`,
+  );
+}
+
+function brokenRequest(error: NodeJS.ErrnoException): Problem {
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") return new Problem("request_timeout");
+  if (error.code === "HPE_HEADER_OVERFLOW") {
+    return new Problem("too_large", { detail: `the request's head is larger than ${HEADER_BYTES} bytes` });
+  }
+  return new Problem("invalid_request", { detail: "the request is not valid HTTP" });
+}

@@ -1,0 +1,227 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Problem } from "../base/problem.ts";
+import { readBody } from "../base/read-body.ts";
+import { sendProblem } from "../base/send-problem.ts";
+import { parseStrictJson } from "../base/strict-json.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { Dispatch } from "./dispatch.ts";
+import { classify, LEGACY_VERSIONS } from "./era.ts";
+import { errorMessage, parseMessage, RPC, RpcError, type RequestId, type RpcMessage, resultMessage } from "./json-rpc.ts";
+import { openEventStream } from "./event-stream.ts";
+import type { Session, Sessions } from "./sessions.ts";
+
+/** One MCP message over HTTP; a service's own request limit comes after it. */
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+const MAX_MESSAGE_DEPTH = 64;
+/** Calls under way in one session. */
+const MAX_RUNNING_PER_SESSION = 1_024;
+
+export interface McpEndpointDeps {
+  readonly dispatch: Dispatch;
+  readonly sessions: Sessions;
+  readonly now: () => Date;
+}
+
+/** Serves `/mcp` to one authenticated request, in both eras (Streamable HTTP). */
+export type McpEndpoint = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  caller: { readonly principal: Principal; readonly requestId: string },
+) => Promise<void>;
+
+export function createMcpEndpoint(deps: McpEndpointDeps): McpEndpoint {
+  return async (request, response, { principal, requestId }) => {
+    switch (request.method) {
+      case "POST":
+        return post(deps, request, response, principal, requestId);
+      case "GET":
+        return openStream(deps, request, response, principal, requestId);
+      case "DELETE":
+        return endSession(deps, request, response, principal, requestId);
+      default:
+        sendProblem(response, new Problem("method_not_allowed"), requestId, { allow: "POST, GET, DELETE" });
+    }
+  };
+}
+
+async function post(
+  deps: McpEndpointDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  principal: Principal,
+  requestId: string,
+): Promise<void> {
+  // INVARIANT: only JSON, so that no web page can post here without a preflight that it will not pass.
+  const type = request.headers["content-type"];
+  if (type === undefined || !/^application\/json\s*(;|$)/i.test(type)) {
+    throw new Problem("invalid_request", { detail: "the content-type must be application/json" });
+  }
+  if (request.headers["content-encoding"] !== undefined) throw new Problem("unsupported_encoding");
+  const body = await readBody(request, MAX_MESSAGE_BYTES);
+  let id: RequestId | undefined;
+  try {
+    const parsed = parseStrictJson(body ?? "", { depth: MAX_MESSAGE_DEPTH });
+    if (!parsed.ok) throw new RpcError(RPC.parseError, `not acceptable JSON: ${parsed.problem}`, { status: 400 });
+    const message = parseMessage(parsed.value);
+    if (message.kind === "request") id = message.id;
+    const era = classify(message, {
+      version: single(request, "mcp-protocol-version"),
+      method: single(request, "mcp-method"),
+      name: single(request, "mcp-name"),
+    });
+    if (era === "modern") {
+      if (message.kind !== "request") return accepted(response, requestId);
+      const signal = cancelledWith(response);
+      const result = await deps.dispatch(message, { era, principal, requestId, signal, lossy: parsed.lossy });
+      return sendMessage(response, 200, resultMessage(message.id, result), requestId);
+    }
+    await legacy(deps, { request, response, principal, requestId, message, lossy: parsed.lossy });
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    sendMessage(response, error.status, errorMessage(id, error), requestId);
+  }
+}
+
+interface LegacyPost {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly principal: Principal;
+  readonly requestId: string;
+  readonly message: RpcMessage;
+  readonly lossy: boolean;
+}
+
+async function legacy(deps: McpEndpointDeps, post: LegacyPost): Promise<void> {
+  const { request, response, principal, requestId, message, lossy } = post;
+  const nowMs = deps.now().getTime();
+  if (message.kind === "request" && message.method === "initialize") {
+    const result = await deps.dispatch(message, { era: "legacy", principal, requestId, signal: undefined, lossy });
+    const session = deps.sessions.create(principal, nowMs)!;
+    return sendMessage(response, 200, resultMessage(message.id, result), requestId, { "mcp-session-id": session.id });
+  }
+  const session = findSession(deps, request, principal, nowMs);
+  if (message.kind === "answer") return accepted(response, requestId);
+  if (message.kind === "notification") {
+    if (message.method === "notifications/cancelled") {
+      session.running?.get(message.params["requestId"] as RequestId)?.abort();
+    }
+    return accepted(response, requestId);
+  }
+  const controller = begin(session, message.id);
+  try {
+    const context = { era: "legacy", principal, requestId, signal: controller.signal, lossy } as const;
+    const result = await deps.dispatch(message, context);
+    sendMessage(response, 200, resultMessage(message.id, result), requestId);
+  } finally {
+    session.running?.delete(message.id);
+  }
+}
+
+function begin(session: Session, id: RequestId): AbortController {
+  session.running ??= new Map();
+  if (session.running.has(id)) throw new RpcError(RPC.invalidRequest, "a request with this id is under way", { status: 400 });
+  if (session.running.size >= MAX_RUNNING_PER_SESSION) {
+    throw new Problem("rate_limited", { detail: "too many calls are under way in this session", fields: { retry_after: 1 } });
+  }
+  const controller = new AbortController();
+  session.running.set(id, controller);
+  return controller;
+}
+
+function findSession(deps: McpEndpointDeps, request: IncomingMessage, principal: Principal, nowMs: number): Session {
+  const version = single(request, "mcp-protocol-version");
+  if (version !== undefined && !LEGACY_VERSIONS.includes(version)) {
+    throw new RpcError(RPC.invalidRequest, "the MCP-Protocol-Version header names no revision that is served here", {
+      status: 400,
+      data: { supported: [...LEGACY_VERSIONS] },
+    });
+  }
+  const id = single(request, "mcp-session-id");
+  if (id === undefined) {
+    throw new RpcError(RPC.invalidRequest, "the Mcp-Session-Id header is missing: send `initialize` first", { status: 400 });
+  }
+  const session = deps.sessions.find(id, principal, nowMs);
+  if (session === undefined) throw new RpcError(RPC.sessionNotFound, "there is no such session", { status: 404 });
+  return session;
+}
+
+async function openStream(
+  deps: McpEndpointDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  principal: Principal,
+  requestId: string,
+): Promise<void> {
+  if (!/text\/event-stream|\*\/\*/.test(request.headers.accept ?? "")) {
+    return sendProblem(response, new Problem("method_not_allowed"), requestId, { allow: "POST, DELETE" });
+  }
+  if (single(request, "mcp-session-id") === undefined) {
+    return sendProblem(response, new Problem("method_not_allowed"), requestId, { allow: "POST" });
+  }
+  try {
+    const session = findSession(deps, request, principal, deps.now().getTime());
+    session.closeStream?.();
+    const stream = openEventStream(response, requestId);
+    session.closeStream = stream.close;
+    response.on("close", () => {
+      if (session.closeStream === stream.close) session.closeStream = undefined;
+    });
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    sendMessage(response, error.status, errorMessage(undefined, error), requestId);
+  }
+}
+
+async function endSession(
+  deps: McpEndpointDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  principal: Principal,
+  requestId: string,
+): Promise<void> {
+  try {
+    deps.sessions.end(findSession(deps, request, principal, deps.now().getTime()));
+    response.writeHead(200, { "content-length": 0, "doorward-request-id": requestId }).end();
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    sendMessage(response, error.status, errorMessage(undefined, error), requestId);
+  }
+}
+
+/** A header that may stand once; a repeated one is joined by Node and then agrees with nothing. */
+function single(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(", ") : value?.trim();
+}
+
+/** Modern clients cancel by closing the connection. */
+function cancelledWith(response: ServerResponse): AbortSignal {
+  const controller = new AbortController();
+  response.on("close", () => {
+    if (!response.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}
+
+function accepted(response: ServerResponse, requestId: string): void {
+  response.writeHead(202, { "content-length": 0, "doorward-request-id": requestId }).end();
+}
+
+function sendMessage(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  requestId: string,
+  headers: Record<string, string> = {},
+): void {
+  if (response.headersSent || response.destroyed) return;
+  const body = Buffer.from(message);
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": body.length,
+    "cache-control": "no-store",
+    "doorward-request-id": requestId,
+    ...headers,
+  });
+  response.end(body);
+}

@@ -1,0 +1,81 @@
+import { newId } from "../base/ids.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { RequestId } from "./json-rpc.ts";
+
+/** Sessions of one node; beyond it the one unused for longest makes room. */
+const MAX_SESSIONS = 20_000;
+/** Sessions of one agent, so that one cannot push the others out. */
+const MAX_SESSIONS_PER_AGENT = 10_000;
+/** A session unused for this long is forgotten: 24 hours. */
+const SESSION_IDLE_MS = 86_400_000;
+
+/** The state that revisions up to 2025-11-25 keep per client: whose it is, and what runs in it. */
+export interface Session {
+  readonly id: string;
+  readonly agent: string;
+  readonly client: string;
+  usedAt: number;
+  /** Calls under way, by the caller's own id, so that it can cancel them. Made when first needed. */
+  running: Map<RequestId, AbortController> | undefined;
+  /** Ends the open GET stream, when there is one. */
+  closeStream: (() => void) | undefined;
+}
+
+export interface Sessions {
+  create(principal: Principal, nowMs: number): Session | undefined;
+  /** @returns `undefined` for an unknown id and for one of somebody else's: no difference is to be seen. */
+  find(id: string, principal: Principal, nowMs: number): Session | undefined;
+  end(session: Session): void;
+  /** Ends all sessions of an agent, or of everybody. */
+  endAll(agent?: string): void;
+  readonly size: number;
+}
+
+/** Keeps the sessions in memory, in order of use. */
+export function createSessions(): Sessions {
+  const sessions = new Map<string, Session>();
+  const perAgent = new Map<string, number>();
+  const end = (session: Session) => {
+    if (!sessions.delete(session.id)) return;
+    const left = (perAgent.get(session.agent) ?? 1) - 1;
+    if (left === 0) perAgent.delete(session.agent);
+    else perAgent.set(session.agent, left);
+    for (const controller of session.running?.values() ?? []) controller.abort();
+    session.closeStream?.();
+  };
+  const oldest = (agent?: string) => {
+    for (const session of sessions.values()) if (agent === undefined || session.agent === agent) return session;
+    return undefined;
+  };
+  return {
+    get size() {
+      return sessions.size;
+    },
+    create(principal, nowMs) {
+      const { agent, client } = principal;
+      if ((perAgent.get(agent) ?? 0) >= MAX_SESSIONS_PER_AGENT) end(oldest(agent)!);
+      if (sessions.size >= MAX_SESSIONS) end(oldest()!);
+      const id = newId("ses");
+      const session: Session = { id, agent, client, usedAt: nowMs, running: undefined, closeStream: undefined };
+      sessions.set(id, session);
+      perAgent.set(agent, (perAgent.get(agent) ?? 0) + 1);
+      return session;
+    },
+    find(id, principal, nowMs) {
+      const session = sessions.get(id);
+      if (session === undefined || session.agent !== principal.agent || session.client !== principal.client) return undefined;
+      if (nowMs - session.usedAt > SESSION_IDLE_MS) {
+        end(session);
+        return undefined;
+      }
+      session.usedAt = nowMs;
+      sessions.delete(id);
+      sessions.set(id, session);
+      return session;
+    },
+    end,
+    endAll(agent) {
+      for (const session of [...sessions.values()]) if (agent === undefined || session.agent === agent) end(session);
+    },
+  };
+}

@@ -1,0 +1,109 @@
+import type { Duplex } from "node:stream";
+import { newId } from "../base/ids.ts";
+import { Problem } from "../base/problem.ts";
+import { parseStrictJson } from "../base/strict-json.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { Dispatch } from "./dispatch.ts";
+import { classify } from "./era.ts";
+import { errorMessage, parseMessage, RPC, RpcError, type RequestId, resultMessage } from "./json-rpc.ts";
+
+/** One line; the limit of `/mcp`. */
+const MAX_LINE_BYTES = 8 * 1024 * 1024;
+const MAX_LINE_DEPTH = 64;
+/** Calls under way on one connection; what comes beyond is refused, not queued. */
+const MAX_RUNNING = 256;
+/** Unread answers after which no more lines are read. */
+const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
+
+export interface StdioDeps {
+  readonly dispatch: Dispatch;
+  /** Asked for each message, so that a revoked key or a killed agent is stopped in mid-connection. */
+  readonly authenticate: () => { readonly ok: true; readonly principal: Principal } | { readonly ok: false };
+}
+
+/**
+ * Serves MCP as lines of JSON over one connection: what `doorward connect` relays from a client's stdio.
+ *
+ * Both eras; a message's own envelope decides. Order of answers is not order of requests.
+ */
+export function serveStdio(stream: Duplex, deps: StdioDeps, head: Buffer): void {
+  const running = new Map<RequestId, AbortController>();
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+
+  const send = (message: string) => {
+    if (stream.destroyed) return;
+    stream.write(`${message}\n`);
+    if (stream.writableLength > MAX_UNSENT_BYTES) stream.pause();
+  };
+  stream.on("drain", () => stream.resume());
+
+  const receive = (chunk: Buffer) => {
+    let start = 0;
+    for (let end = chunk.indexOf(10, start); end !== -1; end = chunk.indexOf(10, start)) {
+      const part = chunk.subarray(start, end);
+      const line = pending.length === 0 ? part : Buffer.concat([...pending, part]);
+      pending = [];
+      pendingBytes = 0;
+      start = end + 1;
+      if (line.length > 0 && !(line.length === 1 && line[0] === 13)) void handleLine(line, deps, running, send);
+    }
+    if (start === chunk.length) return;
+    pending.push(start === 0 ? chunk : chunk.subarray(start));
+    pendingBytes += chunk.length - start;
+    if (pendingBytes <= MAX_LINE_BYTES) return;
+    send(errorMessage(undefined, new RpcError(RPC.parseError, `a line is longer than ${MAX_LINE_BYTES} bytes`)));
+    stream.end();
+    stream.removeListener("data", receive);
+  };
+
+  stream.on("data", receive);
+  stream.on("error", () => stream.destroy());
+  stream.on("close", () => {
+    for (const controller of running.values()) controller.abort();
+  });
+  stream.on("end", () => stream.end());
+  if (head.length > 0) receive(head);
+}
+
+async function handleLine(
+  line: Buffer,
+  deps: StdioDeps,
+  running: Map<RequestId, AbortController>,
+  send: (message: string) => void,
+): Promise<void> {
+  let id: RequestId | undefined;
+  let begun = false;
+  try {
+    const parsed = parseStrictJson(line, { depth: MAX_LINE_DEPTH });
+    if (!parsed.ok) throw new RpcError(RPC.parseError, `not acceptable JSON: ${parsed.problem}`);
+    const message = parseMessage(parsed.value);
+    if (message.kind === "request") id = message.id;
+    const era = classify(message, undefined);
+    if (message.kind === "notification" && message.method === "notifications/cancelled") {
+      running.get(message.params["requestId"] as RequestId)?.abort();
+    }
+    if (message.kind !== "request") return;
+    const caller = deps.authenticate();
+    if (!caller.ok) throw new Problem("invalid_token");
+    if (running.has(message.id)) throw new RpcError(RPC.invalidRequest, "a request with this id is under way");
+    if (running.size >= MAX_RUNNING) throw new Problem("rate_limited", { detail: "too many calls are under way" });
+    const controller = new AbortController();
+    running.set(message.id, controller);
+    begun = true;
+    const context = { era, principal: caller.principal, requestId: newId("req"), signal: controller.signal, lossy: parsed.lossy };
+    send(resultMessage(message.id, await deps.dispatch(message, context)));
+  } catch (error) {
+    send(errorMessage(id, asRpcError(error)));
+  } finally {
+    if (begun) running.delete(id!);
+  }
+}
+
+function asRpcError(error: unknown): RpcError {
+  if (error instanceof RpcError) return error;
+  if (error instanceof Problem) {
+    return new RpcError(RPC.invalidRequest, `${error.message}. ${error.remedy}`, { data: { code: error.code } });
+  }
+  return new RpcError(RPC.internalError, "a fault of Doorward");
+}

@@ -1,0 +1,61 @@
+import type { JsonObject, JsonValue } from "../base/json.ts";
+import { Problem } from "../base/problem.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { Explainer } from "../broker/explain-call.ts";
+import { onlyArguments } from "./tool-arguments.ts";
+import { readCall, REQUEST_INPUT } from "./tool-request.ts";
+import { structured, type Tool } from "./tool.ts";
+
+const INPUT = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    request_id: { type: "string", description: "Of one of your own calls" },
+    ...REQUEST_INPUT.properties,
+  },
+} as const satisfies JsonObject;
+
+const OUTPUT = {
+  type: "object",
+  required: ["decision", "rules", "remedy"],
+  properties: {
+    decision: { type: "string" },
+    rules: { type: "array", items: { type: "object" } },
+    remedy: { type: "string" },
+  },
+} as const satisfies JsonObject;
+
+/** What is known of an earlier call; `undefined` when it is not the caller's, or long ago. */
+export type FindDecision = (requestId: string, principal: Principal) => { readonly [key: string]: JsonValue } | undefined;
+
+/** `doorward_explain`: why a call was refused, or what would become of one; nothing is sent, counted or asked. */
+export function createExplainTool(deps: { readonly explainer: Explainer; readonly findDecision: FindDecision }): Tool {
+  return {
+    definition: {
+      name: "doorward_explain",
+      title: "Explain a decision",
+      description: "Tells why one of your calls was decided as it was (request_id), or what would become of one (its arguments).",
+      inputSchema: INPUT,
+      outputSchema: OUTPUT,
+      annotations: { readOnlyHint: true, openWorldHint: false },
+    },
+    run(args, context) {
+      const { request_id: requestId, ...call } = args;
+      if (requestId === undefined) {
+        const { service, raw, purpose } = readCall(call, context);
+        const principal = purpose === undefined ? context.principal : { ...context.principal, purpose };
+        return structured(deps.explainer({ principal, service, raw, door: "mcp" }));
+      }
+      onlyArguments(args, ["request_id"]);
+      if (typeof requestId !== "string") throw new Problem("invalid_request", { detail: "`request_id` must be a text" });
+      const found = deps.findDecision(requestId, context.principal);
+      if (found === undefined) {
+        throw new Problem("not_found", {
+          detail: "none of your recent calls has this id",
+          remedy: "Use the `request_id` of a refusal, or pass the arguments of the call.",
+        });
+      }
+      return structured(found);
+    },
+  };
+}

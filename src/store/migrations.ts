@@ -1,0 +1,29 @@
+/**
+ * The state's upgrades, in order; each runs once, inside one transaction. Never edit one that was released: add another.
+ */
+export const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
+  {
+    name: "0001-first",
+    sql: `
+      CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+      CREATE TABLE secrets (
+        name TEXT PRIMARY KEY, version INTEGER NOT NULL, wrapped_key BLOB NOT NULL, sealed BLOB NOT NULL,
+        short INTEGER NOT NULL, created_at TEXT NOT NULL, rotated_at TEXT, expires_at TEXT) STRICT;
+      CREATE TABLE bindings (
+        secret TEXT NOT NULL, service TEXT NOT NULL, origin TEXT NOT NULL, state TEXT NOT NULL, bound_at TEXT NOT NULL, tag BLOB NOT NULL,
+        PRIMARY KEY (secret, service)) STRICT;
+      CREATE TABLE api_keys (
+        id TEXT PRIMARY KEY, agent TEXT NOT NULL, environment TEXT NOT NULL, hash BLOB NOT NULL,
+        created_at TEXT NOT NULL, expires_at TEXT NOT NULL, revoked_at TEXT, last_used_at TEXT) STRICT;
+      CREATE TABLE approvals (
+        id TEXT PRIMARY KEY, status TEXT NOT NULL, agent TEXT NOT NULL, client TEXT NOT NULL, user TEXT, tenant TEXT,
+        service TEXT NOT NULL, operation TEXT, digest TEXT NOT NULL, basis TEXT NOT NULL, message TEXT NOT NULL,
+        sealed BLOB NOT NULL, requested_at TEXT NOT NULL, expires_at TEXT NOT NULL, answered_at TEXT, answered_by TEXT,
+        why TEXT, window_until TEXT, used_at TEXT, told INTEGER NOT NULL DEFAULT 0, quorum INTEGER NOT NULL,
+        granted_by TEXT NOT NULL, tag BLOB NOT NULL) STRICT;
+      CREATE INDEX approvals_by_digest ON approvals (digest, requested_at);
+      CREATE INDEX approvals_by_status ON approvals (status, expires_at);
+      CREATE TABLE kills (target TEXT PRIMARY KEY, why TEXT NOT NULL, set_by TEXT NOT NULL, set_at TEXT NOT NULL) STRICT;
+    `,
+  },
+];
