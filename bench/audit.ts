@@ -28,7 +28,7 @@ const audit = await openAuditLog({
 const append = () =>
   audit.append({
     type: "call.completed",
-    requestId: "req_0123456789abcdef",
+    request_id: "req_0123456789abcdef",
     agent: "bench",
     service: "registrar",
     operation: "domains:read",

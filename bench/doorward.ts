@@ -25,8 +25,13 @@ export async function makeHome(folder: string, upstream: string): Promise<BenchH
   delete env["DOORWARD_CONFIG"];
   const doorward = (...words: readonly string[]) => [process.execPath, LAUNCHER, ...words, "--home", home];
   await runProgram(doorward("init", "--yes", "--kek", `file:${join(folder, "kek")}`), { env });
-  await runProgram(doorward("secret", "set", "bench", "--stdin"), { env, stdin: "sk-bench-0123456789abcdef0123456789abcdef" });
-  const { key } = JSON.parse(await runProgram(doorward("agent", "key", AGENT, "--json"), { env })) as { readonly key: string };
+  await runProgram(doorward("secret", "set", "bench", "--stdin"), {
+    env,
+    stdin: "sk-bench-0123456789abcdef0123456789abcdef",
+  });
+  const { key } = JSON.parse(await runProgram(doorward("agent", "key", AGENT, "--json"), { env })) as {
+    readonly key: string;
+  };
   return { home, key, env };
 }
 

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { type IncomingMessage, request as httpRequest } from "node:http";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { LOAD_CORE, runProgram } from "./processes.ts";
 
@@ -43,16 +43,21 @@ export function findLoader(folder: string): Loader {
 }
 
 /** Sends a request once. @returns The answer, and what it weighed on the wire, head and all. */
-export async function probe({ url, method, headers, body }: LoadRequest): Promise<{ status: number; text: string; wireBytes: number; headers: IncomingMessage["headers"] }> {
+export async function probe({
+  url,
+  method,
+  headers,
+  body,
+}: LoadRequest): Promise<{ status: number; text: string; wireBytes: number; headers: IncomingMessage["headers"] }> {
   const request = httpRequest(url, { method, headers, agent: false });
   request.setHeader("connection", "keep-alive");
   request.end(body?.replace("COUNT", "1"));
   const [response] = (await once(request, "response")) as [IncomingMessage];
+  const { socket } = response;
   let text = "";
   for await (const chunk of response.setEncoding("utf8")) text += chunk;
-  const wireBytes = response.socket?.bytesRead ?? 0;
-  response.socket?.destroy();
-  return { status: response.statusCode!, text, wireBytes, headers: response.headers };
+  socket.destroy();
+  return { status: response.statusCode!, text, wireBytes: socket.bytesRead, headers: response.headers };
 }
 
 function wrk(folder: string, version: string): Loader {
@@ -76,7 +81,10 @@ function luaScript({ method, headers, body }: LoadRequest): string {
   const [before, after] = body?.split("COUNT") ?? [];
   if (body !== undefined && after === undefined) lines.push(`wrk.body = ${text(body)}`);
   if (before !== undefined && after !== undefined) {
-    lines.push("local n = 1", `request = function() n = n + 1; return wrk.format(nil, nil, nil, ${text(before)} .. n .. ${text(after)}) end`);
+    lines.push(
+      "local n = 1",
+      `request = function() n = n + 1; return wrk.format(nil, nil, nil, ${text(before)} .. n .. ${text(after)}) end`,
+    );
   }
   lines.push(
     "done = function(summary, latency)",

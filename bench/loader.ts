@@ -55,7 +55,15 @@ async function loop(): Promise<void> {
 await Promise.all(Array.from({ length: connections }, loop));
 const elapsed = (performance.now() - begin) / 1_000;
 latenciesUs.sort((a, b) => a - b);
-const at = (share: number) => Math.round(latenciesUs[Math.min(latenciesUs.length - 1, Math.floor(latenciesUs.length * share))] ?? 0);
-const result: LoadResult = { calls: latenciesUs.length, seconds: elapsed, bytes, failed, p50Us: at(0.5), p99Us: at(0.99) };
+const at = (share: number) =>
+  Math.round(latenciesUs[Math.min(latenciesUs.length - 1, Math.floor(latenciesUs.length * share))] ?? 0);
+const result: LoadResult = {
+  calls: latenciesUs.length,
+  seconds: elapsed,
+  bytes,
+  failed,
+  p50Us: at(0.5),
+  p99Us: at(0.99),
+};
 process.stdout.write(JSON.stringify(result));
 await pool.destroy();

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createServer, connect } from "node:net";
 import type { AddressInfo } from "node:net";
+import { connect, createServer } from "node:net";
 import { cpus } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -52,7 +52,7 @@ export async function startProgram(words: readonly string[], options: ProgramOpt
     child.stdout?.on("data", hear);
     child.stderr?.on("data", hear);
     child.once("exit", (code) => reject(new Error(`${words.join(" ")} ended with ${code}:\n${said}`)));
-    child.once("spawn", () => late.unref());
+    late.unref();
   });
   return asProgram(child, url);
 }

@@ -1,8 +1,7 @@
 /**
  * Measures the scrubber: MB/s in chunks of 64 KiB and as server-sent events, for 1 and 50 secrets, and hostile texts.
- * Run it with `node bench/scrub.ts`; medians of several runs.
+ * Run it with `node bench/scrub.ts`; medians of several runs, in CPU time, as other work on the machine must not count.
  */
-import { performance } from "node:perf_hooks";
 import { Secret } from "../src/base/secret.ts";
 import { createScrubber, type Scrubber } from "../src/credentials/scrubber.ts";
 
@@ -43,13 +42,18 @@ function megabytesPerSecond(scrubber: Scrubber, pieces: readonly Buffer[]): numb
   const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
   const rates: number[] = [];
   for (let run = 0; run < RUNS; run++) {
-    const before = performance.now();
+    const before = cpuMs();
     const stream = scrubber.stream();
     for (const piece of pieces) stream.push(piece);
     stream.end();
-    rates.push(bytes / 1e3 / (performance.now() - before));
+    rates.push(bytes / 1e3 / (cpuMs() - before));
   }
   return rates.sort((a, b) => a - b)[Math.floor(RUNS / 2)]!;
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e3;
 }
 
 const texts: Record<string, Buffer[]> = {
@@ -103,15 +107,15 @@ const row = (name: string, ...values: (number | string)[]) =>
     `${name.padEnd(28)}${values.map((v) => String(typeof v === "number" ? Math.round(v) : v).padStart(14)).join("")}\n`,
   );
 
-const before = performance.now();
+const before = cpuMs();
 for (let i = 0; i < 100; i++) createScrubber([new Secret(`sk_live_${token(32)}`)]);
-row("compiling, µs", (performance.now() - before) * 10);
+row("compiling, µs", (cpuMs() - before) * 10);
 row("MB/s", "1 secret", "50 secrets");
 for (const [name, pieces] of Object.entries(texts)) {
   row(name, megabytesPerSecond(one, pieces), megabytesPerSecond(fifty, pieces));
 }
 row("hostile, MB/s", "1 secret", "aaa…b secret", "escape secret");
 for (const [name, pieces] of Object.entries(hostile)) {
-  const few = pieces.slice(0, 10);
+  const few = pieces.slice(0, 4);
   row(name, ...[one, periodic, slashes].map((scrubber) => megabytesPerSecond(scrubber, few)));
 }

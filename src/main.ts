@@ -1,7 +1,13 @@
+import type { OpenApplication } from "./cli/application.ts";
 import { runCli } from "./cli/run-cli.ts";
-import { openApplication } from "./open-application.ts";
 
 /** Runs one command line and sets the process's exit status. */
 export async function main(argv: readonly string[]): Promise<void> {
   process.exitCode = await runCli(argv, openApplication);
 }
+
+/** Loaded when a home is opened: a command that asks the daemon needs none of it. */
+const openApplication: OpenApplication = async (options) => {
+  const root = await import("./open-application.ts");
+  return root.openApplication(options);
+};

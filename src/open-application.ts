@@ -220,7 +220,7 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     if (draining) reasons.push("draining");
     const unavailable = audit.unavailable();
     if (unavailable !== undefined) reasons.push(`audit_unavailable: ${unavailable}`);
-    if (!store.healthy()) reasons.push("store_unavailable");
+    if (!store.healthy().ok) reasons.push("store_unavailable");
     return reasons;
   };
 

@@ -7,7 +7,7 @@ import type { NoteSigner } from "./signed-note.ts";
 export const MAX_UNSIGNED_EVENTS = 1000;
 
 /** An event that comes this long after the last checkpoint brings a new one along: 1 s. */
-export const CHECKPOINT_INTERVAL_MS = 1000;
+const CHECKPOINT_INTERVAL_MS = 1000;
 
 /** How much a checkpoint says about calls under way, in characters, the oldest first; later ones are found by reading on. */
 const MAX_OPEN_CHARS = 64 * 1024;

@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import type { AuditEvent } from "./event.ts";
 
 /** The version of the line format, `v` of every line. */
-export const LINE_VERSION = 1;
+const LINE_VERSION = 1;
 
 /** The longest line that is read: 1 MiB. What is larger is somebody's edit. */
 export const MAX_LINE_BYTES = 1024 * 1024;
@@ -46,7 +46,7 @@ export interface AuditRecord {
 }
 
 /** The keys that begin every line, in the order written. */
-export const LEADING_KEYS = [
+const LEADING_KEYS = [
   "v",
   "seq",
   "at",

@@ -165,8 +165,8 @@ export class SegmentedAuditLog implements FileAuditLog {
   async probe(): Promise<string | undefined> {
     const state = this.#state;
     if (state.kind === "recovering") await state.done;
-    if (state.kind === "broken" && this.#nowMs() >= state.retryAtMs) await this.#recover(state.why);
-    if (state.kind === "reserve" && this.#nowMs() >= state.retryAtMs) await this.#refill();
+    if (state.kind === "broken" && this.#isDue(state.retryAtMs)) await this.#recover(state.why);
+    if (state.kind === "reserve" && this.#isDue(state.retryAtMs)) await this.#refill();
     return this.unavailable();
   }
 
@@ -373,12 +373,12 @@ export class SegmentedAuditLog implements FileAuditLog {
         return this.#refuse(event);
       case "reserve":
         if (ESSENTIAL.has(event.type)) return this.#collect(event);
-        if (this.#nowMs() < state.retryAtMs) return this.#refuse(event);
+        if (!this.#isDue(state.retryAtMs)) return this.#refuse(event);
         return this.#appendAfter(event, this.#refill());
       case "recovering":
         return this.#appendAfter(event, state.done);
       case "broken":
-        if (this.#nowMs() < state.retryAtMs) return this.#refuse(event);
+        if (!this.#isDue(state.retryAtMs)) return this.#refuse(event);
         return this.#appendAfter(event, this.#recover(state.why));
     }
   }
@@ -408,6 +408,12 @@ export class SegmentedAuditLog implements FileAuditLog {
     const after = this.unavailable();
     if (before === after) return;
     for (const listener of this.#listeners) queueMicrotask(() => listener(after));
+  }
+
+  /** Also when the clock was set back: a retry is never further away than {@link RETRY_MS}. */
+  #isDue(retryAtMs: number): boolean {
+    const leftMs = retryAtMs - this.#nowMs();
+    return leftMs <= 0 || leftMs > RETRY_MS;
   }
 
   #nowMs(): number {

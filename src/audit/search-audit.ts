@@ -21,7 +21,7 @@ export interface FoundEvent {
 }
 
 export const DEFAULT_LIMIT = 1000;
-export const MAX_LIMIT = 100_000;
+const MAX_LIMIT = 100_000;
 
 /** How far a node's clock may have been set back before a line can be overlooked by `since`: 1 h. */
 const CLOCK_SLACK_MS = 3_600_000;

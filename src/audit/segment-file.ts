@@ -7,7 +7,7 @@ import { segmentName } from "./read-lines.ts";
 export const SEGMENT_BYTES = 64 * 1024 * 1024;
 
 /** What is kept back against a full disk, so that calls under way can still be completed on record: 1 MiB. */
-export const RESERVE_BYTES = 1024 * 1024;
+const RESERVE_BYTES = 1024 * 1024;
 
 const FILE_MODE: Mode = 0o600;
 const RESERVE_NAME = "reserve";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import type { Client } from "@modelcontextprotocol/client";
 import type { Command } from "commander";
 import { verifyAudit } from "../audit/verify-audit.ts";
 import { findHome } from "../config/home.ts";
@@ -128,6 +128,7 @@ async function prepare(cli: Cli, folder: string, stack: AsyncDisposableStack): P
   const issued = (await application.administer("agent.key", { name: "dns-bot", ttl_seconds: 3_600 }, proof)) as { key: string };
   const served = await application.serve({ host: "127.0.0.1", port: 0 });
   stack.defer(() => served.stop());
+  const { Client, StreamableHTTPClientTransport } = await import("@modelcontextprotocol/client");
   const client = new Client({ name: "doorward-tour", version: "1" }, { versionNegotiation: { mode: "auto" } });
   const transport = new StreamableHTTPClientTransport(new URL(`${served.address}/mcp`), {
     requestInit: { headers: { authorization: `Bearer ${issued.key}` } },

@@ -34,14 +34,7 @@ export function parseYamlDocument(text: string): YamlDocument {
   if (tooDeep !== undefined) {
     return { ok: false, errors: [tooDeep], lines: countLines(text) };
   }
-  const composer = new Composer({
-    uniqueKeys: false,
-    merge: false,
-    strict: true,
-    version: "1.2",
-    prettyErrors: false,
-    logLevel: "silent",
-  });
+  const { composer, faults } = createComposer();
   const documents: Document.Parsed[] = [];
   try {
     for (const document of composer.compose(boundedTokens(text, lines), true, text.length)) {
@@ -50,6 +43,7 @@ export function parseYamlDocument(text: string): YamlDocument {
         throw new YamlLimit(document.range[0], "the file has several documents", "remove the line `---`");
     }
   } catch (error) {
+    if (error instanceof TooManyErrors) return { ok: false, errors: faults, lines };
     if (error instanceof YamlLimit) return { ok: false, errors: [error], lines };
     if (error instanceof RangeError)
       return {
@@ -61,15 +55,43 @@ export function parseYamlDocument(text: string): YamlDocument {
   }
   const [document] = documents;
   if (document === undefined) throw new Error("the composer gave no document");
-  if (document.errors.length === 0) return { ok: true, document, lines };
-  return {
-    ok: false,
-    errors: document.errors
-      .slice(0, MAX_YAML_ERRORS)
-      .map(({ pos, code, message }) => ({ offset: pos[0], problem: explain(code, message), remedy: remedyFor(code) })),
-    lines,
-  };
+  return faults.length === 0 ? { ok: true, document, lines } : { ok: false, errors: faults, lines };
 }
+
+/**
+ * A composer that gives up after so many errors, and the errors it had.
+ *
+ * The library would make an error object for each sign of a hostile line, and has no limit of its own; `onError` is the
+ * member through which all its errors go.
+ */
+function createComposer(): { readonly composer: Composer; readonly faults: readonly YamlFault[] } {
+  const faults: YamlFault[] = [];
+  const composer = new Composer({
+    uniqueKeys: false,
+    merge: false,
+    strict: true,
+    version: "1.2",
+    prettyErrors: false,
+    logLevel: "silent",
+  });
+  composer["onError"] = (source: ErrorSource, code: string, message: string, warning?: boolean) => {
+    // Warnings are about tags and directives, which are refused by name.
+    if (warning === true) return;
+    if (faults.length >= MAX_YAML_ERRORS) throw new TooManyErrors();
+    faults.push({ offset: offsetOf(source), problem: explain(code, message), remedy: remedyFor(code) });
+  };
+  return { composer, faults };
+}
+
+/** What the library names a place with: an offset, a range or a token. */
+type ErrorSource = number | readonly [number, number, number] | { readonly offset: number };
+
+function offsetOf(source: ErrorSource): number {
+  if (typeof source === "number") return source;
+  return "offset" in source ? source.offset : source[0];
+}
+
+class TooManyErrors extends Error {}
 
 function* boundedTokens(text: string, lines: LineCounter) {
   const parser = new Parser(lines.addNewLine);

@@ -1,19 +1,19 @@
-import { CHARACTER } from "./escape-reader.ts";
+import { CHARACTER, EscapeReader } from "./escape-reader.ts";
 import { FOLD, fold } from "./fold.ts";
 import { buildAutomaton, type NeedleAutomaton } from "./needle-automaton.ts";
 import { type Needle, needlesOf } from "./needles-of.ts";
 import { buildSkipTable, type SkipTable } from "./skip-table.ts";
 import { buildTrigramTable, type TrigramTable } from "./trigram-table.ts";
 
-/** What a scrubber looks for, made once and shared by its streams. It never changes. */
+/** What a scrubber looks for, made once and shared by its streams. */
 export interface CompiledNeedles {
   readonly automaton: NeedleAutomaton;
   readonly skips: SkipTable;
   readonly trigrams: TrigramTable;
   /** 1 for each byte that stands in some needle, before folding. */
   readonly alphabet: Uint8Array;
-  /** Needles with spaces in them: a `+` may be one. */
-  readonly spaces: boolean;
+  /** Shared by all streams, as each uses it within one call only. */
+  readonly reader: EscapeReader;
   /** What stands in the answer instead of a secret. */
   readonly marker: Uint8Array;
 }
@@ -27,7 +27,7 @@ export function compileNeedles(secrets: readonly string[]): CompiledNeedles {
     skips: buildSkipTable(needles),
     trigrams: buildTrigramTable(needles),
     alphabet,
-    spaces: alphabet[0x20] === 1,
+    reader: new EscapeReader({ spaces: alphabet[0x20] === 1 }),
     marker: markerFor(needles),
   };
 }

@@ -10,7 +10,7 @@ export class EscapeReader {
   readonly #intro: Uint8Array;
   readonly #spaces: boolean;
   /** Per depth, by the low bits of the place: what was read there last. */
-  readonly #memo = Array.from({ length: MAX_ESCAPE_DEPTH + 1 }, () => new Array<Memo>(MEMOS).fill(NO_MEMO));
+  readonly #memo: Memo[][] = Array.from({ length: MAX_ESCAPE_DEPTH + 1 }, () => []);
   #bytes: Uint8Array = new Uint8Array(0);
   #final = false;
   #starved = false;
@@ -23,7 +23,7 @@ export class EscapeReader {
   /** @param options - `spaces`: a `+` may be a space, as in a form. */
   constructor(options: { readonly spaces: boolean }) {
     this.#spaces = options.spaces;
-    this.#intro = introTable(options.spaces);
+    this.#intro = tableOf(this.intros);
   }
 
   /** Gives it the text that is there; `final` when nothing follows. */
@@ -31,6 +31,11 @@ export class EscapeReader {
     this.#bytes = bytes;
     this.#final = final;
     this.#run++;
+  }
+
+  /** The bytes that may begin an escape. */
+  get intros(): readonly number[] {
+    return [PERCENT, BACKSLASH, AMPERSAND, ...(this.#spaces ? [PLUS] : [])];
   }
 
   /** Whether a place that holds this byte may have more readings than the byte itself. */
@@ -147,8 +152,8 @@ export class EscapeReader {
       return NOTHING;
     }
     if (depth === 0 || this.#intro[byte] === 0) return [at + 1, byte];
-    const known = this.#memo[depth]![at % MEMOS]!;
-    const memo = known.at === at && known.run === this.#run ? known : this.#remember(at, depth);
+    const known = this.#memo[depth]![at % MEMOS];
+    const memo = known?.at === at && known.run === this.#run ? known : this.#remember(at, depth);
     if (memo.starved) this.#starved = true;
     return memo.readings;
   }
@@ -167,6 +172,7 @@ export class EscapeReader {
       const byte = this.#bytes[at]!;
       return this.glanced < 0 ? [at + 1, byte] : [at + 1, byte, this.glancedEnd, this.glanced];
     }
+    if (this.#bytes[at] === BACKSLASH && this.#isBackslashRun(at, 2 ** depth)) return backslashes(at, 2 ** depth);
     if (!this.#goesOn(at, depth)) return [at + 1, this.#bytes[at]!];
     const found = new Readings(at);
     const shallower = this.#readAt(at, depth - 1);
@@ -179,6 +185,11 @@ export class EscapeReader {
       else if (symbol === PLUS && this.#spaces) found.add(end, SPACE);
     }
     return found.list;
+  }
+
+  #isBackslashRun(at: number, length: number): boolean {
+    for (let i = at; i < at + length; i++) if (this.#bytes[i] !== BACKSLASH) return false;
+    return true;
   }
 
   /** Whether any reading of what comes next may be the second symbol of an escape. */
@@ -278,6 +289,16 @@ export class EscapeReader {
   }
 }
 
+/**
+ * The readings of a long run of backslashes: at depth `d` one of them may be written with up to 2^d, and what ends the
+ * run is out of reach. The general way comes to the same, but costs too much where an answer is nothing else.
+ */
+function backslashes(at: number, longest: number): number[] {
+  const readings: number[] = [];
+  for (let end = at + 1; end <= at + longest; end++) readings.push(end, BACKSLASH);
+  return readings;
+}
+
 /** Added to a code point from 128 on, to tell it from a byte. */
 export const CHARACTER = 0x200000;
 
@@ -321,8 +342,6 @@ const [LOWER_U, UPPER_U, LOWER_X, UPPER_X, OPEN_BRACE, CLOSE_BRACE] = codes("uUx
 type Codes<N extends number, T extends number[] = []> = T["length"] extends N ? T : Codes<N, [...T, number]>;
 
 const NOTHING: readonly number[] = [];
-
-const NO_MEMO: Memo = { at: -1, run: 0, readings: NOTHING, starved: false };
 
 const SIMPLE_ESCAPES = new Map<number, number>(
   ['""', "''", "``", "\\\\", "//", "b\b", "f\f", "n\n", "r\r", "t\t", "v\v"].map(
@@ -425,10 +444,6 @@ function tableOf(members: readonly number[]): Uint8Array {
 
 function codes(text: string): number[] {
   return Array.from(text, (character) => character.charCodeAt(0));
-}
-
-function introTable(spaces: boolean): Uint8Array {
-  return tableOf([PERCENT, BACKSLASH, AMPERSAND, ...(spaces ? [PLUS] : [])]);
 }
 
 /** Whether a number is a character of Unicode: halves of surrogate pairs are not. */

@@ -1,5 +1,5 @@
 import { bytesOfSymbol, type CompiledNeedles, firstByteOf } from "./compile-needles.ts";
-import { CHARACTER, EscapeReader } from "./escape-reader.ts";
+import { CHARACTER, type EscapeReader } from "./escape-reader.ts";
 import { Spans } from "./spans.ts";
 
 /**
@@ -27,7 +27,7 @@ export class NeedleSearch {
   readonly #reader: EscapeReader;
   readonly #spans = new Spans();
   #threads: Thread[] = [{ at: 0, state: 0, starts: [] }];
-  #text: Uint8Array = new Uint8Array(0);
+  #text: Buffer = Buffer.alloc(0);
   #base = 0;
   #end = 0;
   /** Up to here it goes byte by byte: skipping has nothing to say about it. */
@@ -36,9 +36,8 @@ export class NeedleSearch {
 
   constructor(needles: CompiledNeedles) {
     this.#needles = needles;
-    this.#reader = new EscapeReader({ spaces: needles.spaces });
-    const intros = [...Array(256).keys()].filter((byte) => this.#reader.isIntro(byte));
-    this.#introAt = intros.map((byte) => ({ byte, at: 0 }));
+    this.#reader = needles.reader;
+    this.#introAt = this.#reader.intros.map((byte) => ({ byte, at: 0 }));
   }
 
   /** The first place that is still to be read. */
@@ -52,11 +51,11 @@ export class NeedleSearch {
    * @param base - Where `text` begins in the whole; it holds everything from {@link position} on.
    */
   advance(text: Uint8Array, base: number, final: boolean): void {
-    this.#text = text;
+    this.#text = Buffer.isBuffer(text) ? text : Buffer.from(text.buffer, text.byteOffset, text.byteLength);
     this.#base = base;
     this.#end = base + text.length;
     this.#stepTo = 0;
-    this.#reader.reset(text, final);
+    this.#reader.reset(this.#text, final);
     for (const intro of this.#introAt) intro.at = -1;
     while (this.position < this.#end) {
       if (this.#threads.length === 1 && this.#maySkip(this.#threads[0]!)) this.#skip(this.#threads[0]!);
@@ -110,10 +109,11 @@ export class NeedleSearch {
       const from = at;
       const intro = this.#nextIntro(at);
       at = skips.scan(this.#text, at, intro);
-      const to = skips.found() ? at + 1 : intro === this.#text.length ? intro : intro + 1;
-      if (to !== intro + 1 || skips.found() || this.#matters(intro, from)) {
+      const candidate = at + skips.window <= intro;
+      if (candidate || intro === this.#text.length || this.#matters(intro, from)) {
+        if (!candidate) at = skips.begin(this.#text, at, intro);
         thread.at = this.#base + at;
-        this.#stepTo = this.#base + to;
+        this.#stepTo = this.#base + (candidate ? at + 1 : Math.min(intro + 1, this.#text.length));
         return;
       }
       at = intro + 1;

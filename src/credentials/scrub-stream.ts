@@ -3,8 +3,11 @@ import { NeedleSearch } from "./needle-search.ts";
 
 /** One body on its way through a scrubber. */
 export interface ScrubStream {
-  /** @returns What is decided by now: the chunk itself when there is nothing to take out or to keep back. */
-  push(chunk: Uint8Array): Uint8Array;
+  /**
+   * @returns What is decided by now: the chunk itself when there is nothing to take out or to keep back. Several pieces
+   *   where that saves copying them together.
+   */
+  push(chunk: Uint8Array): Uint8Array | readonly Uint8Array[];
   /** The rest. Nothing may be pushed after it. */
   end(): Uint8Array;
   /** How often the marker was put in; it never falls. */
@@ -12,6 +15,9 @@ export interface ScrubStream {
 }
 
 const EMPTY = new Uint8Array(0);
+
+/** Bytes of a chunk that are put together with what was kept back before it; the others are read where they stand. */
+const SEAM_BYTES = 1024;
 
 /**
  * A scrubber at work. What it gives out, put together, does not depend on how the text was cut into chunks.
@@ -48,8 +54,8 @@ export function createScrubStream(needles: CompiledNeedles): ScrubStream {
     return parts.length === 1 && parts[0] !== needles.marker ? whole(parts[0]!, text) : Buffer.concat(parts);
   };
 
-  const take = (chunk: Uint8Array, final: boolean): Uint8Array => {
-    const text = kept.length === 0 ? chunk : Buffer.concat([kept, chunk]);
+  /** @param text - All that is not done yet, from `base` on. */
+  const take = (text: Uint8Array, final: boolean): Uint8Array => {
     search.advance(text, base, final);
     const released = release(text, final ? base + text.length : search.undecidedFrom(redactedTo));
     const keepFrom = Math.min(done, search.position);
@@ -58,9 +64,19 @@ export function createScrubStream(needles: CompiledNeedles): ScrubStream {
     return released;
   };
 
+  /** What was kept back is read with the first bytes of the chunk; what is kept of these stands in the chunk. */
+  const takeSeam = (chunk: Uint8Array): readonly Uint8Array[] => {
+    const seam = take(Buffer.concat([kept, chunk.subarray(0, SEAM_BYTES)]), false);
+    if (kept.length > SEAM_BYTES) return [seam, take(Buffer.concat([kept, chunk.subarray(SEAM_BYTES)]), false)];
+    return [seam, take(chunk.subarray(SEAM_BYTES - kept.length), false)];
+  };
+
   return {
-    push: (chunk) => (chunk.length === 0 ? chunk : take(chunk, false)),
-    end: () => take(EMPTY, true),
+    push: (chunk) => {
+      if (chunk.length === 0 || kept.length === 0) return chunk.length === 0 ? chunk : take(chunk, false);
+      return chunk.length < 2 * SEAM_BYTES ? take(Buffer.concat([kept, chunk]), false) : takeSeam(chunk);
+    },
+    end: () => take(kept, true),
     get redacted() {
       return redacted;
     },

@@ -51,7 +51,10 @@ function scrubBytes(stream: ScrubStream, input: Uint8Array): { bytes: Uint8Array
   const first = stream.push(input);
   const last = stream.end();
   if (stream.redacted === 0) return { bytes: input, redacted: 0 };
-  return { bytes: Buffer.concat([first, last]), redacted: stream.redacted };
+  return {
+    bytes: Buffer.concat(first instanceof Uint8Array ? [first, last] : [...first, last]),
+    redacted: stream.redacted,
+  };
 }
 
 /** Node gives header values as Latin-1, one character per byte; other text is looked at as UTF-8. */

@@ -11,15 +11,14 @@ export interface SkipTable {
   /** Bytes of the window: no needle is shorter. */
   readonly window: number;
   /**
-   * The first place in `[from, to)` where a needle may begin and lie, as far as the window sees, before `to`. Literal
-   * text only: the caller keeps escapes out of the range.
+   * Looks for a place in `[from, to)` where a needle may begin. Literal text only: the caller keeps escapes out of it.
    *
-   * @returns The place, `found` when it is a candidate; otherwise no needle begins before it, and none begins after it
-   *   and ends before `to`.
+   * @returns A candidate, with its whole window before `to`; or a place whose window reaches past `to`, and then no needle
+   *   begins before it that ends before `to`.
    */
   scan(bytes: Uint8Array, from: number, to: number): number;
-  /** What the last scan ended with. */
-  readonly found: () => boolean;
+  /** The first place from `from` on where a needle may begin, by its first three bytes; `to - 2` when it is none. */
+  begin(bytes: Uint8Array, from: number, to: number): number;
 }
 
 /** A longer window skips further, but has more trigrams to stop at. */
@@ -46,11 +45,9 @@ export function buildSkipTable(needles: readonly Needle[]): SkipTable {
   const window = needles.reduce((least, { core }) => Math.min(least, core.length), MAX_WINDOW);
   const beginnings = distinctBeginnings(needles, window);
   const { shift, first, mask } = fill(beginnings, window);
-  let candidate = false;
 
   const scan = (bytes: Uint8Array, from: number, to: number): number => {
     let end = from + window - 1;
-    candidate = false;
     while (end < to) {
       const far = shift[hash(bytes, end - 2) & mask]!;
       if (far !== 0) {
@@ -58,17 +55,17 @@ export function buildSkipTable(needles: readonly Needle[]): SkipTable {
         continue;
       }
       const start = end - window + 1;
-      if (first[hash(bytes, start) & mask] === 1) {
-        candidate = true;
-        return start;
-      }
+      if (first[hash(bytes, start) & mask] === 1) return start;
       end++;
     }
-    let start = end - window + 1;
+    return end - window + 1;
+  };
+  const begin = (bytes: Uint8Array, from: number, to: number): number => {
+    let start = from;
     while (start + 2 < to && first[hash(bytes, start) & mask] === 0) start++;
     return start;
   };
-  return { window, scan, found: () => candidate };
+  return { window, scan, begin };
 }
 
 /** The first `window` bytes of every needle, heads included, each once. */

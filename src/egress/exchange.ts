@@ -151,7 +151,8 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
       this.#codings = codingsOf(headers) ?? [];
     }
     this.#stage = "body";
-    this.#sink.head({ status, headers: passed.headers, lengthBytes: codings.length === 0 ? declaredLength(headers) : undefined });
+    const lengthBytes = this.#codings.length === 0 ? declaredLength(headers) : undefined;
+    this.#sink.head({ status, headers: passed.headers, lengthBytes });
   }
 
   #hasBody(status: number): boolean {
@@ -267,7 +268,7 @@ function codingsOf(headers: AnswerHeaders): readonly Coding[] | undefined {
   return parseContentEncoding(String(headers["content-encoding"] ?? ""));
 }
 
-function declaredLength(headers: Readonly<Record<string, string | string[] | undefined>>): number | undefined {
+function declaredLength(headers: AnswerHeaders): number | undefined {
   const declared = headers["content-length"];
   return declared === undefined ? undefined : Number(declared);
 }

@@ -66,7 +66,10 @@ function createNode<Operation>(): Node<Operation> {
 function insert<Operation>(root: Node<Operation>, endpoint: Endpoint<Operation>): void {
   let node = root;
   for (const step of endpoint.pattern.steps) {
-    if (step.kind === "rest") return add(node.rests, endpoint);
+    if (step.kind === "rest") {
+      add(node.rests, endpoint);
+      return;
+    }
     node = next(node, step);
   }
   add(node.ends, endpoint);
@@ -100,7 +103,10 @@ interface Search<Operation> {
 /** Every node of the tree is visited at most once, as there is one way to each. */
 function collect<Operation>(node: Node<Operation>, search: Search<Operation>, at: number): void {
   const segment = search.segments[at];
-  if (segment === undefined) return take(node.ends, search);
+  if (segment === undefined) {
+    take(node.ends, search);
+    return;
+  }
   if (node.rests.size > 0 && search.segments.every(({ encoded }, index) => index < at || !encoded))
     take(node.rests, search);
   if (node.encoded !== undefined && segment.text !== "") collect(node.encoded, search, at + 1);

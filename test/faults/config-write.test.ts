@@ -29,6 +29,7 @@ const MAX_CALLS = 6;
 const folder = mkdtempSync(join(tmpdir(), "doorward-fault-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const path = join(folder, "doorward.yaml");
+const beside = join(folder, ".doorward.yaml.new");
 const node = ["--disable-warning=ExperimentalWarning", CHILD, path, "bot"];
 const strace = spawnSync("strace", ["-f", "-o", "/dev/null", "true"]).status === 0;
 
@@ -41,6 +42,7 @@ describe("a config edit under faults", {
         let hits = 0;
         for (let nth = 1; nth <= MAX_CALLS; nth++) {
           writeFileSync(path, OLD);
+          writeFileSync(beside, "what a crash left");
           const hit = runUnderFault(calls, `${fault}:when=${nth}`);
           const text = readFileSync(path, "utf8");
           assert.ok(text === OLD || text === NEW, `${calls} ${fault} at call ${nth} left ${JSON.stringify(text)}`);
@@ -57,7 +59,7 @@ describe("a config edit under faults", {
 
 /** @returns Whether the fault was met: without one, there are no more calls of that kind. */
 function runUnderFault(calls: string, fault: string): boolean {
-  const paths = [path, join(folder, ".doorward.yaml.new"), folder].flatMap((name) => ["-P", name]);
+  const paths = [path, beside, folder].flatMap((name) => ["-P", name]);
   const trace = join(folder, "trace.txt");
   spawnSync("strace", [
     "-f",
