@@ -39,7 +39,8 @@ function readArguments(words) {
       process.exit(0);
     }
     const value = inline ?? words[++i];
-    if ((name !== "--agent" && name !== "--home" && name !== "--config") || value === undefined || value === "") fail(USAGE, 2);
+    if ((name !== "--agent" && name !== "--home" && name !== "--config") || value === undefined || value === "")
+      fail(USAGE, 2);
     found[/** @type {"agent" | "home" | "config"} */ (name.slice(2))] = value;
   }
   if (!/^[a-z][a-z0-9-]*$/.test(found.agent)) fail(USAGE, 2);

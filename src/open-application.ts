@@ -15,6 +15,7 @@ import { createAcceptedConfigStore } from "./broker/accepted-config-store.ts";
 import { createActiveCalls } from "./broker/active-calls.ts";
 import { createByteBudget } from "./broker/byte-budget.ts";
 import { checkConfigFile } from "./broker/check-config.ts";
+import { checkConfigAside } from "./broker/check-config-aside.ts";
 import { type Broker, createBroker } from "./broker/create-broker.ts";
 import { createExplainer } from "./broker/explain-call.ts";
 import { createHolds } from "./broker/hold-call.ts";
@@ -24,11 +25,11 @@ import { createRules, type LoadAnswer, type RulesState } from "./broker/rules-in
 import type { Application, ApplicationOptions, Served } from "./cli/application.ts";
 import { watchConfig } from "./config/watch-config.ts";
 import { createEgress } from "./egress/egress.ts";
-import { createAdministration, createAdminRoutes, type Administer, type OwnerProof } from "./http/admin-api.ts";
 import type { Proof } from "./http/admin-action.ts";
 import { agentActions } from "./http/admin-agents.ts";
+import { type Administer, createAdministration, createAdminRoutes, type OwnerProof } from "./http/admin-api.ts";
 import { approvalActions } from "./http/admin-approvals.ts";
-import { killActions, type KillEffect } from "./http/admin-kills.ts";
+import { type KillEffect, killActions } from "./http/admin-kills.ts";
 import { secretActions } from "./http/admin-secrets.ts";
 import { serviceActions } from "./http/admin-services.ts";
 import { systemActions } from "./http/admin-system.ts";
@@ -131,7 +132,7 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     audit,
   });
   const rules = createRules({
-    check: () => checkConfigFile(home.config, { mustExist: rulesLoaded }),
+    check: () => (rulesLoaded ? checkConfigAside(home.config) : checkConfigFile(home.config, { mustExist: false })),
     vault,
     audit,
     now,
@@ -151,8 +152,11 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
       if (added === undefined) return;
       const { streams } = active.cut(added);
       const name = added.target.slice(added.target.indexOf(":") + 1);
-      const leases = vault.dropLeases(({ ref, service }) =>
-        added.target === "all" || added.target === `service:${service}` || (added.target.startsWith("secret:") && (ref === name || ref === `local:${name}`)),
+      const leases = vault.dropLeases(
+        ({ ref, service }) =>
+          added.target === "all" ||
+          added.target === `service:${service}` ||
+          (added.target.startsWith("secret:") && (ref === name || ref === `local:${name}`)),
       );
       effects.set(added.target, { streams, leases });
     },
@@ -164,7 +168,10 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
   rulesLoaded = true;
 
   const snapshot = () => rules.snapshot();
-  const authenticate = createAuthenticator({ keys, agentOf: (name) => agentFacts(snapshot().agents.get(name)?.config) });
+  const authenticate = createAuthenticator({
+    keys,
+    agentOf: (name) => agentFacts(snapshot().agents.get(name)?.config),
+  });
   const approvals = new Approvals({
     store: createApprovalStore({ db: store.db, keyring }),
     audit,
@@ -229,7 +236,13 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     [
       ...secretActions({ vault, now }),
       ...agentActions({ keys, home: home.home, snapshot, editRules, now }),
-      ...serviceActions({ vault, snapshot, editRules, now, test: createServiceTest({ broker, budget, snapshot, vault, now }) }),
+      ...serviceActions({
+        vault,
+        snapshot,
+        editRules,
+        now,
+        test: createServiceTest({ broker, budget, snapshot, vault, now }),
+      }),
       ...approvalActions({ approvals, now }),
       ...killActions({ kills, effectOf: (target) => effects.get(target) ?? { streams: 0, leases: 0 }, now }),
       ...systemActions({
@@ -275,14 +288,24 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     const { server } = snapshot().config;
     const wanted = listen ?? server.listen;
     const trusted = trustedProxies(server.trustedProxies);
-    const tls = server.tls === undefined ? undefined : { cert: await readFile(server.tls.cert, "utf8"), key: await readFile(server.tls.key, "utf8") };
+    const tls =
+      server.tls === undefined
+        ? undefined
+        : { cert: await readFile(server.tls.cert, "utf8"), key: await readFile(server.tls.key, "utf8") };
     checkPlainHttp(wanted.host, tls !== undefined, server.trustedProxies.length > 0);
     const api = createApiEndpoint({
       broker,
       requestBytes: (service) => snapshot().services.get(service)?.config.limits.requestBytes,
       publicBase,
     });
-    const health = createHealthRoutes({ notReady, metrics });
+    const health = createHealthRoutes({
+      metrics,
+      async notReady() {
+        // Whoever looks drives the recovery: no timer does.
+        await audit.probe();
+        return notReady();
+      },
+    });
     const throttle = createAuthThrottle();
     const shared: Omit<FrontDeps, "names" | "side"> = {
       trusted,
@@ -297,7 +320,8 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     };
     makeSocketFolder(home.socketFolder, uid);
     const admin = createAdminRoutes(administer);
-    const side: SideRoute = async (request, response, id) => (await admin(request, response, id)) || (await health(request, response, id));
+    const side: SideRoute = async (request, response, id) =>
+      (await admin(request, response, id)) || (await health(request, response, id));
     const local = createFront({ ...shared, names: SOCKET_NAMES, side, local: true });
     const stdio = createStdioUpgrade({ authenticate, audit, dispatch, now });
     const tcp = await listenTcp((request, response) => front(request, response), { ...wanted, tls });
@@ -305,7 +329,11 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     const bound = { host: wanted.host, port: Number(new URL(tcp.address).port) };
     const front = createFront({ ...shared, names: ownNames(bound, server.publicUrl), side: health });
     const socket = await listenSocket(local, home.socket, stdio.upgrade);
-    const watcher = watchConfig(home.config, async () => void (await rules.load("file")), (error) => log(`the file cannot be watched: ${describeError(error)}`));
+    const watcher = watchConfig(
+      home.config,
+      async () => void (await rules.load("file")),
+      (error) => log(`the file cannot be watched: ${describeError(error)}`),
+    );
     const sweep = setInterval(() => void approvals.sweep(now()).catch(() => {}), 30_000);
     sweep.unref();
 
@@ -364,7 +392,9 @@ function needsPassphrase(detail: string): Problem {
   return new Problem("denied", { detail, remedy, fields: { rule: "owner:passphrase" } });
 }
 
-function agentFacts(agent: { readonly tenant?: string | undefined; readonly environment?: string | undefined } | undefined) {
+function agentFacts(
+  agent: { readonly tenant?: string | undefined; readonly environment?: string | undefined } | undefined,
+) {
   return agent === undefined ? undefined : { tenant: agent.tenant, environment: agent.environment };
 }
 

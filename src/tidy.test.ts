@@ -52,7 +52,8 @@ test("imports follow the order of the folders", () => {
         );
       }
     }
-    if (/from "(\.\.\/)+main\.ts"/.test(text)) untidy.push(`${path}: imports the composition root; take what you need as an argument`);
+    if (/from "(\.\.\/)+main\.ts"/.test(text))
+      untidy.push(`${path}: imports the composition root; take what you need as an argument`);
   }
   assert.deepEqual(untidy, []);
 });
@@ -73,7 +74,8 @@ test("only *-store.ts files and the composition root touch store/", () => {
 });
 
 test("request/ and policy/ are pure: no I/O, no clock", () => {
-  const impure = /from "node:(fs|net|http|https|dns|child_process|worker_threads|tls)|Date\.now\(|new Date\(\)|process\.env/;
+  const impure =
+    /from "node:(fs|net|http|https|dns|child_process|worker_threads|tls)|Date\.now\(|new Date\(\)|process\.env/;
   const untidy = production
     .filter(({ path, text }) => /^src\/(request|policy)\//.test(path) && impure.test(text))
     .map(({ path }) => `${path}: reads the world; take what you need as an argument`);
@@ -97,6 +99,8 @@ test("exports are named, and nothing needs a compiler to run", () => {
 test("a file of 500 lines owes its reader a reason in its first comment", () => {
   const untidy = production
     .filter(({ text }) => text.split("\n").length > 500 && !/^\/\*\*[\s\S]{0,1500}?(long|one file|length)/.test(text))
-    .map(({ path, text }) => `${path}: ${text.split("\n").length} lines; split it, or say in its first comment why not`);
+    .map(
+      ({ path, text }) => `${path}: ${text.split("\n").length} lines; split it, or say in its first comment why not`,
+    );
   assert.deepEqual(untidy, []);
 });

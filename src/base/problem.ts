@@ -31,7 +31,11 @@ export const PROBLEMS = {
     title: "the token is not valid",
     remedy: "Ask the owner for a new key: `doorward agent key NAME`.",
   },
-  invalid_dpop_proof: { status: 401, title: "the DPoP proof is not valid", remedy: "Make a new proof for this request." },
+  invalid_dpop_proof: {
+    status: 401,
+    title: "the DPoP proof is not valid",
+    remedy: "Make a new proof for this request.",
+  },
   denied: {
     status: 403,
     title: "no rule allows this call",
@@ -47,7 +51,11 @@ export const PROBLEMS = {
     title: "the service has no operation that matches",
     remedy: "List what may be used with `doorward_services`.",
   },
-  insufficient_scope: { status: 403, title: "the token lacks a scope", remedy: "Ask for a token with the scopes named." },
+  insufficient_scope: {
+    status: 403,
+    title: "the token lacks a scope",
+    remedy: "Ask for a token with the scopes named.",
+  },
   approval_required: {
     status: 403,
     title: "a person must approve this call",
@@ -72,7 +80,11 @@ export const PROBLEMS = {
   not_found: { status: 404, title: "there is no such route", remedy: "Use `/mcp` or `/api/SERVICE/…`." },
   method_not_allowed: { status: 405, title: "the route has no such method", remedy: "Use a method named in `Allow`." },
   request_timeout: { status: 408, title: "the request did not arrive in time", remedy: "Send it again, whole." },
-  too_large: { status: 413, title: "the request is too large", remedy: "Send less, or ask the owner for a higher limit." },
+  too_large: {
+    status: 413,
+    title: "the request is too large",
+    remedy: "Send less, or ask the owner for a higher limit.",
+  },
   unsupported_encoding: {
     status: 415,
     title: "a compressed request body cannot be read",

@@ -19,7 +19,9 @@ export function createByteBudget(limitBytes: number): ByteBudget {
       used += bytes;
       return true;
     },
-    give: (bytes) => void (used -= bytes),
+    give(bytes) {
+      used -= bytes;
+    },
     get usedBytes() {
       return used;
     },

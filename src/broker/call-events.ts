@@ -1,8 +1,8 @@
 import type { AuditEvent, AuditLog } from "../audit/event.ts";
 import type { JsonValue } from "../base/json.ts";
 import type { Problem } from "../base/problem.ts";
-import type { Snapshot } from "../policy/snapshot.ts";
 import type { Decision } from "../policy/decide.ts";
+import type { Snapshot } from "../policy/snapshot.ts";
 import type { CanonicalRequest } from "../request/canonicalise.ts";
 import type { CallRequest } from "./call-request.ts";
 

@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
-import type { Config, Finding, Locate } from "../config/schema.ts";
-import { type ParsedConfig, parseConfig, toFindings } from "../config/parse-config.ts";
 import { readConfigText } from "../config/load-config.ts";
+import { type ParsedConfig, parseConfig, toFindings } from "../config/parse-config.ts";
+import type { Config, Finding, Locate } from "../config/schema.ts";
 import { classifyHost, mayDial } from "../egress/classify-address.ts";
 import { compileSnapshot } from "../policy/compile-snapshot.ts";
 import type { Snapshot } from "../policy/snapshot.ts";
@@ -11,7 +11,14 @@ const MAX_AUTHORITY_BYTES = 1024 * 1024;
 
 /** A file that can be put in force, or what is wrong with it. */
 export type CheckedConfig =
-  | { readonly ok: true; readonly snapshot: Snapshot; readonly bytes: Uint8Array; readonly warnings: readonly Finding[] }
+  | {
+      readonly ok: true;
+      readonly snapshot: Snapshot;
+      /** Contents of the files under `tls.ca`, by path. */
+      readonly authorities: ReadonlyMap<string, string>;
+      readonly bytes: Uint8Array;
+      readonly warnings: readonly Finding[];
+    }
   | { readonly ok: false; readonly findings: readonly Finding[] };
 
 /**
@@ -23,7 +30,7 @@ export type CheckedConfig =
 export async function checkConfigFile(path: string, options: { readonly mustExist: boolean }): Promise<CheckedConfig> {
   const text = await readConfigText(path);
   if (!text.ok) return { ok: false, findings: [text.finding] };
-  if (text.missing && options.mustExist) return { ok: false, findings: [missing(path)] };
+  if (text.missing && options.mustExist) return { ok: false, findings: [missingFile(path)] };
   return checkConfigText(text.bytes, path);
 }
 
@@ -35,7 +42,7 @@ export async function checkConfigText(bytes: Uint8Array, path: string): Promise<
   const compiled = compileSnapshot(parsed.config, { authorities });
   if (!compiled.ok) findings.push(...toFindings(compiled.faults, parsed.locate));
   if (!compiled.ok || findings.length > 0) return { ok: false, findings: inOrder([...findings, ...parsed.warnings]) };
-  return { ok: true, snapshot: compiled.snapshot, bytes, warnings: parsed.warnings };
+  return { ok: true, snapshot: compiled.snapshot, authorities, bytes, warnings: parsed.warnings };
 }
 
 /** What a host's spelling says of it, in the file's words. */
@@ -81,7 +88,8 @@ async function readAuthority(path: string, into: Map<string, string>): Promise<s
   }
 }
 
-function missing(path: string): Finding {
+/** What is wrong when there is no file where rules were in force. */
+export function missingFile(path: string): Finding {
   const remedy = "put it back, or run `doorward init`";
   return { line: 1, column: 1, path: "", problem: `there is no file \`${path}\``, remedy, severity: "error" };
 }

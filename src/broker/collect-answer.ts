@@ -54,7 +54,8 @@ export function collectAnswer(
       },
       end() {
         settle();
-        const body = chunks.length === 1 ? Buffer.from(chunks[0]!.buffer, chunks[0]!.byteOffset, kept) : Buffer.concat(chunks);
+        const body =
+          chunks.length === 1 ? Buffer.from(chunks[0]!.buffer, chunks[0]!.byteOffset, kept) : Buffer.concat(chunks);
         resolve({ head: head!, body, truncated: call.truncated, redacted: call.redacted });
       },
       fail(problem) {

@@ -2,24 +2,25 @@
  * The waist of the hourglass: every call, through whichever door, passes through {@link createBroker}'s `call`.
  * It is one file so that the order of its steps (decide, record, credential, send, scrub, record, answer) is read in one place.
  */
-import { Problem } from "../base/problem.ts";
+
 import type { AuditLog } from "../audit/event.ts";
+import { Problem } from "../base/problem.ts";
 import type { AnswerSink, Exchange } from "../egress/answer.ts";
 import type { OutboundRequest } from "../egress/outbound-request.ts";
 import type { LocalCounters } from "../policy/counters.ts";
 import { type Decision, decide } from "../policy/decide.ts";
 import { denyUnknownService, type Permit } from "../policy/decision.ts";
 import { findKill, type Kill } from "../policy/kills.ts";
-import { type CanonicalRequest, canonicalise } from "../request/canonicalise.ts";
 import type { CompiledService, Snapshot } from "../policy/snapshot.ts";
+import { type CanonicalRequest, canonicalise } from "../request/canonicalise.ts";
 import type { Vault } from "../vault/create-vault.ts";
 import type { ActiveCall, ActiveCalls, KillableCall } from "./active-calls.ts";
-import { completedEvent, decidedEvent, refusedEvent, type Outcome } from "./call-events.ts";
+import { completedEvent, decidedEvent, type Outcome, refusedEvent } from "./call-events.ts";
 import type { CallRequest, RunningCall } from "./call-request.ts";
 import type { Holds } from "./hold-call.ts";
+import { prepareOutbound } from "./prepare-outbound.ts";
 import { decidePreview } from "./preview-call.ts";
 import type { RecentDecisions } from "./recent-decisions.ts";
-import { prepareOutbound } from "./prepare-outbound.ts";
 
 export interface BrokerDeps {
   /** The rules in force now, kills included. Read once per call; kills are read again when the evidence is durable. */
@@ -132,7 +133,9 @@ class Running implements RunningCall, ActiveCall {
     this.#checkStopped();
     const lease = await this.#lease(service);
     this.#checkStopped();
-    this.#send(prepareOutbound({ service, request, lease, publicBase: this.#request.publicBase, door: this.#request.door }));
+    this.#send(
+      prepareOutbound({ service, request, lease, publicBase: this.#request.publicBase, door: this.#request.door }),
+    );
   }
 
   #recorded = false;
@@ -181,12 +184,10 @@ class Running implements RunningCall, ActiveCall {
     this.#deps.active.remove(this);
     this.#deps.finished({ ...outcome, service: this.#request.service, code });
     const { decision, canonical } = this.#decided!;
-    this.#deps.audit
-      .append(completedEvent({ call: this.#request, decision, request: canonical, outcome, code }))
-      .then(
-        () => (ended ? this.#sink.end() : this.#sink.fail(problem)),
-        () => this.#sink.fail(this.#sent ? outcomeLost() : (problem ?? outcomeLost())),
-      );
+    this.#deps.audit.append(completedEvent({ call: this.#request, decision, request: canonical, outcome, code })).then(
+      () => (ended ? this.#sink.end() : this.#sink.fail(problem)),
+      () => this.#sink.fail(this.#sent ? outcomeLost() : (problem ?? outcomeLost())),
+    );
   }
 
   #outcome(problem: Problem | undefined): Outcome {
@@ -204,7 +205,10 @@ class Running implements RunningCall, ActiveCall {
   /** Ends the call with a refusal: after the decision was recorded its outcome is recorded too. */
   refuse(problem: Problem): void {
     if (this.#over) return;
-    if (this.#recorded) return this.#finish(problem);
+    if (this.#recorded) {
+      this.#finish(problem);
+      return;
+    }
     this.#over = true;
     this.#deps.active.remove(this);
     this.#sink.fail(problem);

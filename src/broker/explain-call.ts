@@ -16,7 +16,12 @@ export interface CallExplanation {
   readonly remedy: string;
   readonly detail?: string;
   readonly operations?: readonly string[];
-  readonly request?: { readonly method: string; readonly path: string; readonly query: string; readonly dropped_headers: readonly string[] };
+  readonly request?: {
+    readonly method: string;
+    readonly path: string;
+    readonly query: string;
+    readonly dropped_headers: readonly string[];
+  };
 }
 
 export type Explainer = (call: {

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
-import type { Approvals } from "../approvals/approvals.ts";
 import type { Approval } from "../approvals/approval.ts";
+import type { Approvals } from "../approvals/approvals.ts";
 import type { JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import type { Ask } from "../policy/decision.ts";
@@ -71,7 +71,12 @@ export function createHolds(deps: HoldsDeps): Holds {
   };
 }
 
-type Held = { readonly principal: CallRequest["principal"]; readonly digest: string; readonly basis: string; readonly now: Date };
+type Held = {
+  readonly principal: CallRequest["principal"];
+  readonly digest: string;
+  readonly basis: string;
+  readonly now: Date;
+};
 
 async function ask(deps: HoldsDeps, asked: AskedCall, held: Held): Promise<Approval> {
   const { call, service, request, decision } = asked;

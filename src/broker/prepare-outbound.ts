@@ -1,6 +1,6 @@
 import type { CredentialConfig } from "../config/schema.ts";
-import { createScrubber, type Scrubber } from "../credentials/scrubber.ts";
 import { inject } from "../credentials/inject.ts";
+import { createScrubber, type Scrubber } from "../credentials/scrubber.ts";
 import type { OutboundRequest } from "../egress/outbound-request.ts";
 import type { CompiledService } from "../policy/snapshot.ts";
 import type { CanonicalRequest } from "../request/canonicalise.ts";

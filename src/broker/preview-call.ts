@@ -21,7 +21,8 @@ export const PREVIEW_RULE = "approval:preview";
  * Decides the call that fetches a preview. The file asked for it, so no role is needed; it must be a read, and nothing else.
  */
 export function decidePreview(service: CompiledService, request: CanonicalRequest): Decision {
-  const refused = (reason: string) => deny("denied", { reason, detail: reason, remedy: "Correct `approval.preview` in the file." });
+  const refused = (reason: string) =>
+    deny("denied", { reason, detail: reason, remedy: "Correct `approval.preview` in the file." });
   if (request.method !== "GET") return refused("a preview must be a GET");
   const matching = matchOperations(service, request);
   if (!matching.ok) return refused("the preview matches no operation");

@@ -40,7 +40,12 @@ export function createRecentDecisions(): RecentDecisions {
         request_id: requestId,
         decision,
         ...(code === undefined ? {} : { code, detail }),
-        rules: rules.map((id) => ({ id, effect: effectOf(id, decision), matched: true, why: code === undefined ? "it matched" : detail })),
+        rules: rules.map((id) => ({
+          id,
+          effect: effectOf(id, decision),
+          matched: true,
+          why: code === undefined ? "it matched" : detail,
+        })),
         remedy,
         dropped_headers: [...dropped],
       };

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
-import { Problem, PROBLEMS, type ProblemCode } from "../base/problem.ts";
 import type { JsonObject } from "../base/json.ts";
+import { PROBLEMS, Problem, type ProblemCode } from "../base/problem.ts";
 import type { Home } from "../config/home.ts";
 import type { Application } from "./application.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
@@ -23,7 +23,11 @@ const PASSPHRASE_RULE = "owner:passphrase";
  *
  * @param openHere - Opens the home in this process.
  */
-export async function connectAdmin(home: Home, terminal: Terminal, openHere: () => Promise<Application>): Promise<AdminClient> {
+export async function connectAdmin(
+  home: Home,
+  terminal: Terminal,
+  openHere: () => Promise<Application>,
+): Promise<AdminClient> {
   const key = await readFile(home.ownerKey, "utf8").then(
     (text) => text.trim(),
     () => undefined,
@@ -35,7 +39,11 @@ export async function connectAdmin(home: Home, terminal: Terminal, openHere: () 
   const application = await openHere();
   const ownerKey = await application.ownerKey();
   const post: Post = (action, args, passphrase) => application.administer(action, args, { key: ownerKey, passphrase });
-  return { daemon: false, run: withPassphrase(post, terminal), [Symbol.asyncDispose]: () => application[Symbol.asyncDispose]() };
+  return {
+    daemon: false,
+    run: withPassphrase(post, terminal),
+    [Symbol.asyncDispose]: () => application[Symbol.asyncDispose](),
+  };
 }
 
 type Post = (action: string, args: JsonObject, passphrase: string | undefined) => Promise<object>;
@@ -49,7 +57,10 @@ function withPassphrase(post: Post, terminal: Terminal): AdminClient["run"] {
       if (!(error instanceof Problem) || error.fields.rule !== PASSPHRASE_RULE) throw error;
       const passphrase = await terminal.askHidden("Owner's passphrase: ");
       if (passphrase === undefined) {
-        throw new CommandFailure(EXIT.refused, `${error.message}, and there is no terminal to type it on. ${error.remedy}`);
+        throw new CommandFailure(
+          EXIT.refused,
+          `${error.message}, and there is no terminal to type it on. ${error.remedy}`,
+        );
       }
       return (await post(action, args, passphrase)) as T;
     }
@@ -58,10 +69,13 @@ function withPassphrase(post: Post, terminal: Terminal): AdminClient["run"] {
 
 function answers(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = httpRequest({ socketPath: socket, path: "/healthz", headers: { host: "doorward" }, timeout: 5_000 }, (response) => {
-      response.resume();
-      resolve(true);
-    });
+    const probe = httpRequest(
+      { socketPath: socket, path: "/healthz", headers: { host: "doorward" }, timeout: 5_000 },
+      (response) => {
+        response.resume();
+        resolve(true);
+      },
+    );
     probe.on("timeout", () => probe.destroy());
     probe.on("error", () => resolve(false));
     probe.end();
@@ -70,7 +84,12 @@ function answers(socket: string): Promise<boolean> {
 
 function overSocket(
   socketPath: string,
-  call: { readonly action: string; readonly args: JsonObject; readonly key: string | undefined; readonly passphrase: string | undefined },
+  call: {
+    readonly action: string;
+    readonly args: JsonObject;
+    readonly key: string | undefined;
+    readonly passphrase: string | undefined;
+  },
 ): Promise<object> {
   const body = JSON.stringify(call.args);
   const headers: Record<string, string | number> = {
@@ -79,7 +98,8 @@ function overSocket(
     "content-length": Buffer.byteLength(body),
   };
   if (call.key !== undefined) headers["authorization"] = `Bearer ${call.key}`;
-  if (call.passphrase !== undefined) headers["doorward-passphrase"] = Buffer.from(call.passphrase, "utf8").toString("base64");
+  if (call.passphrase !== undefined)
+    headers["doorward-passphrase"] = Buffer.from(call.passphrase, "utf8").toString("base64");
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       { socketPath, method: "POST", path: `/admin/v1/${call.action}`, headers, timeout: ANSWER_MS },

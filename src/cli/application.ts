@@ -1,6 +1,6 @@
+import type { LoadAnswer, RulesState } from "../broker/rules-in-force.ts";
 import type { Environment } from "../config/environment.ts";
 import type { Home } from "../config/home.ts";
-import type { LoadAnswer, RulesState } from "../broker/rules-in-force.ts";
 import type { Administer } from "../http/admin-api.ts";
 import type { KekChoice, KekSources } from "../vault/kek.ts";
 import type { UnlockedHome } from "../vault/unlock-home.ts";

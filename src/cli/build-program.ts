@@ -27,7 +27,10 @@ export function buildProgram(cli: Cli): Command {
     .showSuggestionAfterError()
     .showHelpAfterError("(see --help)")
     .exitOverride()
-    .configureOutput({ writeOut: (text) => cli.terminal.print(text.trimEnd()), writeErr: (text) => cli.terminal.say(text.trimEnd()) });
+    .configureOutput({
+      writeOut: (text) => cli.terminal.print(text.trimEnd()),
+      writeErr: (text) => cli.terminal.say(text.trimEnd()),
+    });
 
   addDaemonCommands(program, cli);
   addTryCommand(program, cli);
@@ -44,7 +47,10 @@ export function buildProgram(cli: Cli): Command {
     .requiredOption("--agent <name>", "whose key to use")
     .addHelpText("after", "\nExample:\n  doorward connect --agent claude")
     .action(() => {
-      throw new CommandFailure(EXIT.usage, "`connect` must be the first word: `doorward connect --agent NAME --home DIR`");
+      throw new CommandFailure(
+        EXIT.usage,
+        "`connect` must be the first word: `doorward connect --agent NAME --home DIR`",
+      );
     });
   program
     .command("completion <shell>")

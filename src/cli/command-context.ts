@@ -35,7 +35,11 @@ export function homeOf(cli: Cli, command: Command): Home {
 }
 
 /** Opens the home in this process. */
-export function openHere(cli: Cli, home: Home, options: { readonly kek?: string; readonly lockWaitMs?: number; readonly damage?: "set_aside" } = {}): Promise<Application> {
+export function openHere(
+  cli: Cli,
+  home: Home,
+  options: { readonly kek?: string; readonly lockWaitMs?: number; readonly damage?: "set_aside" } = {},
+): Promise<Application> {
   const { terminal } = cli;
   return cli.openApplication({
     home,
@@ -60,7 +64,11 @@ export function openHere(cli: Cli, home: Home, options: { readonly kek?: string;
 }
 
 /** Runs an administrative command against the daemon, or in this process when none runs. */
-export async function withAdmin(cli: Cli, command: Command, work: (admin: AdminClient) => Promise<void>): Promise<void> {
+export async function withAdmin(
+  cli: Cli,
+  command: Command,
+  work: (admin: AdminClient) => Promise<void>,
+): Promise<void> {
   const home = homeOf(cli, command);
   await using admin = await connectAdmin(home, cli.terminal, () => openHere(cli, home));
   await work(admin);
@@ -76,13 +84,19 @@ export function show(cli: Cli, command: Command, data: unknown, lines: () => rea
 export function columns(rows: readonly (readonly string[])[]): readonly string[] {
   const widths: number[] = [];
   for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
-  return rows.map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join("  ").trimEnd());
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
+      .join("  ")
+      .trimEnd(),
+  );
 }
 
 /** `90d`, `10m`, `1h`: seconds. @throws {CommandFailure} with status 2. */
 export function seconds(text: string): number {
   const match = /^(\d+)(s|m|h|d)$/.exec(text);
   const unit = { s: 1, m: 60, h: 3_600, d: 86_400 }[match?.[2] ?? "s"] ?? 1;
-  if (match === null) throw new CommandFailure(EXIT.usage, `\`${text}\` is no duration; write \`90d\`, \`1h\`, \`10m\` or \`30s\``);
+  if (match === null)
+    throw new CommandFailure(EXIT.usage, `\`${text}\` is no duration; write \`90d\`, \`1h\`, \`10m\` or \`30s\``);
   return Number(match[1]) * unit;
 }

@@ -15,7 +15,12 @@ interface ListedAgent {
   readonly roles: readonly string[];
   readonly tenant: string | null;
   readonly environment: string | null;
-  readonly keys: readonly { readonly key_id: string; readonly expires_at: string; readonly revoked_at: string | null; readonly last_used_at: string | null }[];
+  readonly keys: readonly {
+    readonly key_id: string;
+    readonly expires_at: string;
+    readonly revoked_at: string | null;
+    readonly last_used_at: string | null;
+  }[];
 }
 
 interface KeyOptions {
@@ -39,7 +44,10 @@ export function addAgentCommands(program: Command, cli: Cli): void {
     command
       .option("--ttl <duration>", "how long the key lives, at most 90d")
       .option("--print-only", "show the key, do not write <home>/agents/NAME.key")
-      .addHelpText("after", `\nExample:\n  doorward agent ${how} dns-bot${how === "add" ? " --role dns-reader" : " --ttl 30d"} --json`)
+      .addHelpText(
+        "after",
+        `\nExample:\n  doorward agent ${how} dns-bot${how === "add" ? " --role dns-reader" : " --ttl 30d"} --json`,
+      )
       .action(async (name: string, _: unknown, self: Command) => {
         const options = optionsOf<KeyOptions>(self);
         await withAdmin(cli, self, async (admin) => {
@@ -50,9 +58,11 @@ export function addAgentCommands(program: Command, cli: Cli): void {
             ...(options.printOnly === true ? { print_only: true } : {}),
           });
           show(cli, self, issued, () => [issued.key]);
-          if (issued.file !== undefined) cli.terminal.say(`the key is in ${issued.file}; \`doorward connect --agent ${name}\` finds it there`);
+          if (issued.file !== undefined)
+            cli.terminal.say(`the key is in ${issued.file}; \`doorward connect --agent ${name}\` finds it there`);
           cli.terminal.say(`it is shown once, and valid until ${issued.expires_at} (${issued.key_id})`);
-          for (const old of issued.still_valid ?? []) cli.terminal.say(`still valid: ${old}; end it with \`doorward agent revoke ${old}\``);
+          for (const old of issued.still_valid ?? [])
+            cli.terminal.say(`still valid: ${old}; end it with \`doorward agent revoke ${old}\``);
         });
       });
   }
@@ -64,7 +74,9 @@ export function addAgentCommands(program: Command, cli: Cli): void {
     .action(async (target: string, _: unknown, command: Command) => {
       await withAdmin(cli, command, async (admin) => {
         const answer = await admin.run<{ revoked: readonly string[] }>("agent.revoke", { target });
-        show(cli, command, answer, () => (answer.revoked.length === 0 ? ["nothing was left to revoke"] : answer.revoked.map((id) => `revoked ${id}`)));
+        show(cli, command, answer, () =>
+          answer.revoked.length === 0 ? ["nothing was left to revoke"] : answer.revoked.map((id) => `revoked ${id}`),
+        );
       });
     });
 
@@ -76,7 +88,10 @@ export function addAgentCommands(program: Command, cli: Cli): void {
       await withAdmin(cli, command, async (admin) => {
         const { agents } = await admin.run<{ agents: readonly ListedAgent[] }>("agent.list");
         show(cli, command, agents, () => [
-          ...columns([["NAME", "ROLES", "KEYS"], ...agents.map((one) => [one.name, one.roles.join(", ") || "-", liveKeys(one)])]),
+          ...columns([
+            ["NAME", "ROLES", "KEYS"],
+            ...agents.map((one) => [one.name, one.roles.join(", ") || "-", liveKeys(one)]),
+          ]),
         ]);
       });
     });
@@ -90,13 +105,18 @@ export function addAgentCommands(program: Command, cli: Cli): void {
         const one = await admin.run<ListedAgent>("agent.show", { name });
         show(cli, command, one, () => [
           `${one.name}: roles ${one.roles.join(", ") || "none"}, tenant ${one.tenant ?? "-"}, environment ${one.environment ?? "-"}`,
-          ...one.keys.map((key) => `  ${key.key_id}  ${key.revoked_at === null ? `until ${key.expires_at}` : `revoked ${key.revoked_at}`}  last used ${key.last_used_at ?? "never"}`),
+          ...one.keys.map(
+            (key) =>
+              `  ${key.key_id}  ${key.revoked_at === null ? `until ${key.expires_at}` : `revoked ${key.revoked_at}`}  last used ${key.last_used_at ?? "never"}`,
+          ),
         ]);
       });
     });
 }
 
 function liveKeys({ keys }: ListedAgent): string {
-  const live = keys.filter(({ revoked_at }) => revoked_at === null).map(({ key_id, expires_at }) => `${key_id} until ${expires_at.slice(0, 10)}`);
+  const live = keys
+    .filter(({ revoked_at }) => revoked_at === null)
+    .map(({ key_id, expires_at }) => `${key_id} until ${expires_at.slice(0, 10)}`);
   return live.join(", ") || "-";
 }

@@ -28,8 +28,12 @@ export function addApprovalCommands(program: Command, cli: Cli): void {
     .action(async (_: unknown, command: Command) => {
       const { status } = optionsOf<{ status?: string }>(command);
       await withAdmin(cli, command, async (admin) => {
-        const answer = await admin.run<{ approvals: readonly ShownApproval[]; altered: readonly string[] }>("approvals.list", status === undefined ? {} : { status });
-        for (const id of answer.altered) cli.terminal.say(`warning: the record of ${id} was altered; it counts for nothing`);
+        const answer = await admin.run<{ approvals: readonly ShownApproval[]; altered: readonly string[] }>(
+          "approvals.list",
+          status === undefined ? {} : { status },
+        );
+        for (const id of answer.altered)
+          cli.terminal.say(`warning: the record of ${id} was altered; it counts for nothing`);
         show(cli, command, answer.approvals, () =>
           columns([
             ["ID", "STATUS", "AGENT", "UNTIL", "MESSAGE"],
@@ -66,7 +70,8 @@ export function addApprovalCommands(program: Command, cli: Cli): void {
     .addHelpText("after", "\nExample:\n  doorward approvals approve apr_… --once")
     .action(async (id: string, _: unknown, command: Command) => {
       const options = optionsOf<{ once?: boolean; for?: string; why?: string }>(command);
-      if (options.once === true && options.for !== undefined) throw new CommandFailure(EXIT.usage, "--once and --for exclude each other");
+      if (options.once === true && options.for !== undefined)
+        throw new CommandFailure(EXIT.usage, "--once and --for exclude each other");
       await withAdmin(cli, command, async (admin) => {
         const one = await admin.run<ShownApproval>("approvals.approve", {
           id,

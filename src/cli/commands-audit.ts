@@ -25,7 +25,9 @@ interface VerifyOptions {
 
 /** `doorward audit …`: reads the evidence; all but `checkpoint` work on the files, without a daemon. */
 export function addAuditCommands(program: Command, cli: Cli): void {
-  const audit = program.command("audit").description("the evidence: who did what, who allowed it, and whether it is whole");
+  const audit = program
+    .command("audit")
+    .description("the evidence: who did what, who allowed it, and whether it is whole");
 
   for (const [how, what] of [
     ["search", "find events, oldest first"],
@@ -63,7 +65,12 @@ export function addAuditCommands(program: Command, cli: Cli): void {
     .action(async (request: string, _: unknown, command: Command) => {
       const events = await searchAudit(homeOf(cli, command).audit, { request });
       if (events.length === 0) throw new CommandFailure(EXIT.failed, `there is no event of \`${request}\``);
-      show(cli, command, events.map(({ record }) => record), () => events.map(({ record }) => JSON.stringify(record, null, 2)));
+      show(
+        cli,
+        command,
+        events.map(({ record }) => record),
+        () => events.map(({ record }) => JSON.stringify(record, null, 2)),
+      );
     });
 
   audit
@@ -85,7 +92,9 @@ export function addAuditCommands(program: Command, cli: Cli): void {
         ...(live === undefined ? {} : { live }),
       });
       show(cli, command, verdict, () => [
-        ...verdict.findings.map(({ segment, seq, problem }) => `${segment}${seq === null ? "" : ` seq ${seq}`}: ${problem}`),
+        ...verdict.findings.map(
+          ({ segment, seq, problem }) => `${segment}${seq === null ? "" : ` seq ${seq}`}: ${problem}`,
+        ),
         `${verdict.ok ? "whole" : "NOT whole"}: ${verdict.events} events, ${verdict.checkpoints} checkpoints, key ${verdict.key}`,
       ]);
       if (!verdict.ok) throw new CommandFailure(EXIT.found);
@@ -99,7 +108,9 @@ export function addAuditCommands(program: Command, cli: Cli): void {
     .action(async (_: unknown, command: Command) => {
       const { out } = optionsOf<{ out?: string }>(command);
       await withAdmin(cli, command, async (admin) => {
-        const { checkpoint, public_key } = await admin.run<{ checkpoint: string; public_key: string }>("audit.checkpoint");
+        const { checkpoint, public_key } = await admin.run<{ checkpoint: string; public_key: string }>(
+          "audit.checkpoint",
+        );
         if (out !== undefined) await writeFile(out, checkpoint);
         show(cli, command, { checkpoint, public_key, ...(out === undefined ? {} : { file: out }) }, () =>
           out === undefined ? [checkpoint.trimEnd()] : [`the checkpoint is in ${out}`],
@@ -119,29 +130,48 @@ async function readKept(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new CommandFailure(EXIT.usage, `\`${path}\` cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"})`);
+    throw new CommandFailure(
+      EXIT.usage,
+      `\`${path}\` cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"})`,
+    );
   }
 }
 
 function queryOf({ since, limit, ...rest }: QueryOptions): AuditQuery {
   const given = Object.fromEntries(
-    (["request", "agent", "service", "type"] as const).flatMap((name) => (rest[name] === undefined ? [] : [[name, rest[name]]])),
+    (["request", "agent", "service", "type"] as const).flatMap((name) =>
+      rest[name] === undefined ? [] : [[name, rest[name]]],
+    ),
   );
   const count = limit === undefined ? undefined : Number(limit);
-  if (count !== undefined && !(Number.isSafeInteger(count) && count > 0)) throw new CommandFailure(EXIT.usage, `\`${limit}\` is no count`);
-  return { ...given, ...(since === undefined ? {} : { since: instant(since) }), ...(count === undefined ? {} : { limit: count }) };
+  if (count !== undefined && !(Number.isSafeInteger(count) && count > 0))
+    throw new CommandFailure(EXIT.usage, `\`${limit}\` is no count`);
+  return {
+    ...given,
+    ...(since === undefined ? {} : { since: instant(since) }),
+    ...(count === undefined ? {} : { limit: count }),
+  };
 }
 
 function instant(text: string): Date {
   if (/^\d+[smhd]$/.test(text)) return new Date(Date.now() - seconds(text) * 1_000);
   const date = new Date(text);
-  if (Number.isNaN(date.getTime())) throw new CommandFailure(EXIT.usage, `\`${text}\` is no time; write 2026-11-21T12:00:00Z or 1h`);
+  if (Number.isNaN(date.getTime()))
+    throw new CommandFailure(EXIT.usage, `\`${text}\` is no time; write 2026-11-21T12:00:00Z or 1h`);
   return date;
 }
 
 function describe({ record }: FoundEvent): string {
   const { at, type, agent, service, operation, decision, code, request_id } = record;
-  return [at, type, decision ?? "", code ?? "", agent ?? "", service === null ? "" : `${service}:${operation ?? ""}`, request_id ?? ""]
+  return [
+    at,
+    type,
+    decision ?? "",
+    code ?? "",
+    agent ?? "",
+    service === null ? "" : `${service}:${operation ?? ""}`,
+    request_id ?? "",
+  ]
     .filter((part) => part !== "")
     .join("  ");
 }

@@ -48,10 +48,10 @@ export function addDaemonCommands(program: Command, cli: Cli): void {
     .description("run the daemon")
     .option("--listen <host:port>", "instead of server.listen of the file")
     .option("--kek <way>", "for a home that is made now: how its key is protected")
-    .option("--accept-damage", "set damaged evidence aside and begin a new chain, which says so")
+    .option("--set-aside-damaged-audit", "set damaged evidence aside and begin a new chain, which says so")
     .addHelpText("after", "\nExample:\n  doorward serve --listen 127.0.0.1:7420")
     .action(async (_: unknown, command: Command) => {
-      const options = optionsOf<{ listen?: string; kek?: string; acceptDamage?: boolean }>(command);
+      const options = optionsOf<{ listen?: string; kek?: string; setAsideDamagedAudit?: boolean }>(command);
       await serve(cli, command, options);
     });
 
@@ -75,7 +75,14 @@ async function init(cli: Cli, command: Command, options: { yes?: boolean; kek?: 
   const { made, protection } = application;
   let level = application.level();
   if (options.yes !== true && level === 0) level = await raiseLevel(cli, command);
-  const result = { home: home.home, config: home.config, made, config_made: madeFile, key_protection: protection, assurance: level };
+  const result = {
+    home: home.home,
+    config: home.config,
+    made,
+    config_made: madeFile,
+    key_protection: protection,
+    assurance: level,
+  };
   show(cli, command, result, () => [
     `${made ? "made" : "kept"} the home ${home.home}`,
     `${madeFile ? "made" : "kept"} ${home.config}`,
@@ -83,28 +90,41 @@ async function init(cli: Cli, command: Command, options: { yes?: boolean; kek?: 
     `assurance level ${ASSURANCE[level]}`,
   ]);
   if (protection.warning !== undefined) cli.terminal.say(`warning: ${protection.warning}`);
-  cli.terminal.say("next: `doorward secret set NAME`, `doorward service add …`, `doorward agent add …`, `doorward serve`");
+  cli.terminal.say(
+    "next: `doorward secret set NAME`, `doorward service add …`, `doorward agent add …`, `doorward serve`",
+  );
 }
 
 /** Asks for the owner's passphrase; without a terminal the home stays at level 0, and says so. */
 async function raiseLevel(cli: Cli, command: Command): Promise<0 | 1> {
   const next = await cli.terminal.askHidden("Owner's passphrase, for approving and changing rules (empty: none): ");
-  if (next === undefined) cli.terminal.say("note: no terminal to ask for an owner's passphrase on; assurance level 0 (`--yes` says so on purpose)");
+  if (next === undefined)
+    cli.terminal.say(
+      "note: no terminal to ask for an owner's passphrase on; assurance level 0 (`--yes` says so on purpose)",
+    );
   if (next === undefined || next === "") return 0;
   const again = await cli.terminal.askHidden("Again: ");
-  if (again !== next) throw new CommandFailure(EXIT.failed, "the two were not the same; the home is at assurance level 0, run `doorward init` again");
+  if (again !== next)
+    throw new CommandFailure(
+      EXIT.failed,
+      "the two were not the same; the home is at assurance level 0, run `doorward init` again",
+    );
   const home = homeOf(cli, command);
   await using admin = await connectAdmin(home, cli.terminal, () => openHere(cli, home));
   const { level } = await admin.run<{ level: 0 | 1 }>("owner.passphrase", { next });
   return level;
 }
 
-async function open(cli: Cli, command: Command, options: { kek?: string; acceptDamage?: boolean }): Promise<Application> {
+async function open(
+  cli: Cli,
+  command: Command,
+  options: { kek?: string; setAsideDamagedAudit?: boolean },
+): Promise<Application> {
   try {
     return await openHere(cli, homeOf(cli, command), {
       lockWaitMs: LOCK_WAIT_MS,
       ...(options.kek === undefined ? {} : { kek: options.kek }),
-      ...(options.acceptDamage === true ? { damage: "set_aside" as const } : {}),
+      ...(options.setAsideDamagedAudit === true ? { damage: "set_aside" as const } : {}),
     });
   } catch (error) {
     throw withFindings(cli, error);
@@ -118,17 +138,25 @@ function withFindings(cli: Cli, error: unknown): unknown {
   return new CommandFailure(EXIT.usage, "doorward.yaml does not hold; nothing was started");
 }
 
-async function serve(cli: Cli, command: Command, options: { listen?: string; kek?: string; acceptDamage?: boolean }): Promise<void> {
+async function serve(
+  cli: Cli,
+  command: Command,
+  options: { listen?: string; kek?: string; setAsideDamagedAudit?: boolean },
+): Promise<void> {
   const home = homeOf(cli, command);
   if (!existsSync(home.config)) await startConfig(home.config);
   await using application = await open(cli, command, options);
   const { terminal } = cli;
-  if (application.protection.warning !== undefined) terminal.say(`doorward: warning: ${application.protection.warning}`);
+  if (application.protection.warning !== undefined)
+    terminal.say(`doorward: warning: ${application.protection.warning}`);
   const served = await application.serve(options.listen === undefined ? undefined : listenAddress(options.listen));
   terminal.say(`doorward ready on ${served.address}`);
   process.on("SIGHUP", () => {
     application.reload("signal").then(
-      (answer) => terminal.say(`doorward: reload: ${answer.ok ? (answer.changed ? "in force" : "nothing changed") : "refused, the last rules stay in force"}`),
+      (answer) =>
+        terminal.say(
+          `doorward: reload: ${answer.ok ? (answer.changed ? "in force" : "nothing changed") : "refused, the last rules stay in force"}`,
+        ),
       (error: unknown) => terminal.say(`doorward: reload failed: ${String(error)}`),
     );
   });
@@ -144,14 +172,17 @@ async function serve(cli: Cli, command: Command, options: { listen?: string; kek
 function listenAddress(text: string): { readonly host: string; readonly port: number } {
   const match = /^(?:\[([0-9a-f:]+)\]|([^:\s]+)):(\d{1,5})$/i.exec(text);
   const port = Number(match?.[3]);
-  if (match === null || port > 65_535) throw new CommandFailure(EXIT.usage, `\`${text}\` is no address; write 127.0.0.1:7420`);
+  if (match === null || port > 65_535)
+    throw new CommandFailure(EXIT.usage, `\`${text}\` is no address; write 127.0.0.1:7420`);
   return { host: match[1] ?? match[2] ?? "", port };
 }
 
 function describeStatus(status: Status, running: boolean): readonly string[] {
   return [
     `doorward ${status.version}, home ${status.home}`,
-    running ? `serves on ${status.listening ?? "the socket alone"}; ${status.calls_under_way} calls under way` : "no daemon runs",
+    running
+      ? `serves on ${status.listening ?? "the socket alone"}; ${status.calls_under_way} calls under way`
+      : "no daemon runs",
     `rules: ${status.rules.snapshot}${status.rules.current ? "" : " (the file on disk is NOT in force)"}`,
     ...status.rules.findings.map((finding) => `  ${printFinding(finding)}`),
     `evidence: ${status.audit.available ? `${status.audit.seq} events` : `UNAVAILABLE: ${status.audit.reason}`}`,
@@ -159,8 +190,13 @@ function describeStatus(status: Status, running: boolean): readonly string[] {
     `assurance level ${ASSURANCE[status.assurance] ?? status.assurance}`,
     `approvals waiting: ${status.approvals_pending}`,
     ...status.kills.map(({ target, why }) => `kill in force: ${target} (${why})`),
-    ...status.held_secrets.map(({ ref, service, why }) => `held: ${ref} for ${service} (${why}); \`doorward service confirm ${service}\``),
-    ...status.keys_ending.map(({ key_id, agent, expires_at }) => `key ${key_id} of ${agent} ends ${expires_at}; \`doorward agent rotate ${agent}\``),
+    ...status.held_secrets.map(
+      ({ ref, service, why }) => `held: ${ref} for ${service} (${why}); \`doorward service confirm ${service}\``,
+    ),
+    ...status.keys_ending.map(
+      ({ key_id, agent, expires_at }) =>
+        `key ${key_id} of ${agent} ends ${expires_at}; \`doorward agent rotate ${agent}\``,
+    ),
     ...status.not_ready.map((reason) => `not ready: ${reason}`),
   ];
 }

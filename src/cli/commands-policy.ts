@@ -52,7 +52,10 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
     .option("--header <header>", '"name: value"; may be repeated', collect)
     .option("--purpose <text>", "what the call says it is for")
     .option("--ip <address>", "where it comes from")
-    .addHelpText("after", "\nExample:\n  doorward policy explain --agent dns-bot --service registrar --method DELETE --path /domains/example.com/records?type=TXT")
+    .addHelpText(
+      "after",
+      "\nExample:\n  doorward policy explain --agent dns-bot --service registrar --method DELETE --path /domains/example.com/records?type=TXT",
+    )
     .action(async (_: unknown, command: Command) => {
       const options = optionsOf<ExplainOptions>(command);
       const body = options.bodyFile === undefined ? options.body : await readFile(options.bodyFile, "utf8");
@@ -87,7 +90,10 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
         await withAdmin(cli, command, async (admin) => {
           const loaded = await admin.run<LoadAnswer>(`policy.${how}`);
           const findings = loaded.ok ? loaded.warnings : loaded.findings;
-          show(cli, command, loaded, () => [...findings.map(printFinding), loaded.ok ? (loaded.changed ? "in force" : "in force already") : "not loaded"]);
+          show(cli, command, loaded, () => [
+            ...findings.map(printFinding),
+            loaded.ok ? (loaded.changed ? "in force" : "in force already") : "not loaded",
+          ]);
           if (!loaded.ok) throw new CommandFailure(EXIT.usage);
         });
       });

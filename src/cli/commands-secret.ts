@@ -28,7 +28,9 @@ export function addSecretCommands(program: Command, cli: Cli): void {
   for (const how of ["set", "rotate"] as const) {
     secret
       .command(`${how} <name>`)
-      .description(how === "set" ? "store a secret, or replace its value" : "replace the value of a secret that is there")
+      .description(
+        how === "set" ? "store a secret, or replace its value" : "replace the value of a secret that is there",
+      )
       .option("--stdin", "read the value from stdin")
       .option("--from-env <variable>", "take the value of an environment variable")
       .option("--from-file <file>", "take the content of a file")
@@ -62,7 +64,13 @@ export function addSecretCommands(program: Command, cli: Cli): void {
         show(cli, command, secrets, () =>
           columns([
             ["NAME", "VERSION", "STATE", "EXPIRES", "USED BY"],
-            ...secrets.map((one) => [one.name, String(one.version), one.state, one.expires_at ?? "-", one.used_by.join(", ") || "-"]),
+            ...secrets.map((one) => [
+              one.name,
+              String(one.version),
+              one.state,
+              one.expires_at ?? "-",
+              one.used_by.join(", ") || "-",
+            ]),
           ]),
         );
       });
@@ -75,24 +83,29 @@ export function addSecretCommands(program: Command, cli: Cli): void {
     .action(async (name: string, _: unknown, command: Command) => {
       await withAdmin(cli, command, async (admin) => {
         const removed = await admin.run<{ name: string; used_by: readonly string[] }>("secret.remove", { name });
-        if (removed.used_by.length > 0) cli.terminal.say(`note: ${removed.used_by.join(", ")} used it and will be refused now`);
+        if (removed.used_by.length > 0)
+          cli.terminal.say(`note: ${removed.used_by.join(", ")} used it and will be refused now`);
         show(cli, command, removed, () => [`${name} is removed`]);
       });
     });
 }
 
 async function readValue(cli: Cli, options: ValueOptions): Promise<Buffer> {
-  const ways = [options.stdin === true, options.fromEnv !== undefined, options.fromFile !== undefined].filter(Boolean).length;
+  const ways = [options.stdin === true, options.fromEnv !== undefined, options.fromFile !== undefined].filter(
+    Boolean,
+  ).length;
   if (ways > 1) throw new CommandFailure(EXIT.usage, "give the value in one way: --stdin, --from-env or --from-file");
   if (options.fromEnv !== undefined) {
     const value = cli.environment.get(options.fromEnv);
-    if (value === undefined) throw new CommandFailure(EXIT.usage, `the environment has no variable \`${options.fromEnv}\``);
+    if (value === undefined)
+      throw new CommandFailure(EXIT.usage, `the environment has no variable \`${options.fromEnv}\``);
     return withoutLineEnd(Buffer.from(value, "utf8"));
   }
   if (options.fromFile !== undefined) return withoutLineEnd(await readValueFile(options.fromFile));
   if (options.stdin === true) return withoutLineEnd(await cli.terminal.readStdin(MAX_SECRET_BYTES));
   const typed = await cli.terminal.askHidden("Value: ");
-  if (typed === undefined) throw new CommandFailure(EXIT.usage, "give the value with --stdin, --from-env or --from-file");
+  if (typed === undefined)
+    throw new CommandFailure(EXIT.usage, "give the value with --stdin, --from-env or --from-file");
   return Buffer.from(typed, "utf8");
 }
 
@@ -100,7 +113,10 @@ async function readValueFile(path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new CommandFailure(EXIT.usage, `the file \`${path}\` cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"})`);
+    throw new CommandFailure(
+      EXIT.usage,
+      `the file \`${path}\` cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"})`,
+    );
   }
 }
 

@@ -18,7 +18,11 @@ interface ShownService {
   readonly name: string;
   readonly url: string;
   readonly credential: { readonly kind: string; readonly secret: string } | null;
-  readonly operations: readonly { readonly scope: string; readonly effect: string; readonly allow: readonly string[] }[];
+  readonly operations: readonly {
+    readonly scope: string;
+    readonly effect: string;
+    readonly allow: readonly string[];
+  }[];
   readonly held: readonly { readonly secret: string; readonly why: string }[];
 }
 
@@ -39,7 +43,10 @@ export function addServiceCommands(program: Command, cli: Cli): void {
     .option("--effect <effect>", "read, write or destructive")
     .option("--description <text>", "shown to agents")
     .option("--private", "it is at a private or loopback address")
-    .addHelpText("after", '\nExample:\n  doorward service add registrar --url https://api.registrar.example/v1 --bearer registrar --allow "GET /domains"')
+    .addHelpText(
+      "after",
+      '\nExample:\n  doorward service add registrar --url https://api.registrar.example/v1 --bearer registrar --allow "GET /domains"',
+    )
     .action(async (name: string, _: unknown, command: Command) => {
       const options = optionsOf<AddOptions>(command);
       const credential = credentialOf(options);
@@ -68,7 +75,12 @@ export function addServiceCommands(program: Command, cli: Cli): void {
         show(cli, command, services, () =>
           columns([
             ["NAME", "URL", "CREDENTIAL", "OPERATIONS"],
-            ...services.map((one) => [one.name, one.url, one.credential === null ? "-" : `${one.credential.kind} ${one.credential.secret}`, String(one.operations.length)]),
+            ...services.map((one) => [
+              one.name,
+              one.url,
+              one.credential === null ? "-" : `${one.credential.kind} ${one.credential.secret}`,
+              String(one.operations.length),
+            ]),
           ]),
         );
       });
@@ -97,8 +109,12 @@ export function addServiceCommands(program: Command, cli: Cli): void {
     .addHelpText("after", "\nExample:\n  doorward service test registrar --json")
     .action(async (name: string, _: unknown, command: Command) => {
       await withAdmin(cli, command, async (admin) => {
-        const found = await admin.run<{ readonly ok: boolean; readonly [field: string]: unknown }>("service.test", { name });
-        show(cli, command, found, () => Object.entries(found).map(([field, value]) => `${field}: ${value === null ? "-" : String(value)}`));
+        const found = await admin.run<{ readonly ok: boolean; readonly [field: string]: unknown }>("service.test", {
+          name,
+        });
+        show(cli, command, found, () =>
+          Object.entries(found).map(([field, value]) => `${field}: ${value === null ? "-" : String(value)}`),
+        );
         if (!found.ok) throw new CommandFailure(EXIT.found);
       });
     });
@@ -106,12 +122,17 @@ export function addServiceCommands(program: Command, cli: Cli): void {
 
 function credentialOf(options: AddOptions): { readonly [field: string]: string } | undefined {
   const given = (["bearer", "basic", "header", "query"] as const).filter((kind) => options[kind] !== undefined);
-  if (given.length > 1) throw new CommandFailure(EXIT.usage, `a service has one credential; ${given.map((kind) => `--${kind}`).join(" and ")} were given`);
+  if (given.length > 1)
+    throw new CommandFailure(
+      EXIT.usage,
+      `a service has one credential; ${given.map((kind) => `--${kind}`).join(" and ")} were given`,
+    );
   const [kind] = given;
   if (kind === undefined) return undefined;
   if (kind === "bearer") return { kind, secret: options.bearer ?? "" };
   const [name = "", secret, more] = options[kind] ?? [];
-  if (secret === undefined || more !== undefined) throw new CommandFailure(EXIT.usage, `--${kind} takes two words: the name and the secret`);
+  if (secret === undefined || more !== undefined)
+    throw new CommandFailure(EXIT.usage, `--${kind} takes two words: the name and the secret`);
   return kind === "basic" ? { kind, username: name, secret } : { kind, name, secret };
 }
 
@@ -119,7 +140,9 @@ function describe(service: ShownService): readonly string[] {
   return [
     `${service.name}  ${service.url}`,
     `  credential: ${service.credential === null ? "none" : `${service.credential.kind} from ${service.credential.secret}`}`,
-    ...service.held.map(({ secret, why }) => `  held: ${secret} (${why}); look at it, then \`doorward service confirm ${service.name}\``),
+    ...service.held.map(
+      ({ secret, why }) => `  held: ${secret} (${why}); look at it, then \`doorward service confirm ${service.name}\``,
+    ),
     ...service.operations.map(({ scope, effect, allow }) => `  ${scope} (${effect}): ${allow.join(", ")}`),
   ];
 }

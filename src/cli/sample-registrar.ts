@@ -32,7 +32,10 @@ const FIRST_RECORDS: readonly SampleRecord[] = [
  *
  * @param options.key - The bearer token it asks for; everything else is 401, as a real registrar would answer.
  */
-export async function startSampleRegistrar(options: { readonly key: string; readonly port?: number }): Promise<SampleRegistrar> {
+export async function startSampleRegistrar(options: {
+  readonly key: string;
+  readonly port?: number;
+}): Promise<SampleRegistrar> {
   const received: string[] = [];
   const domains = new Map<string, SampleRecord[]>([
     ["example.com", [...FIRST_RECORDS]],
@@ -42,7 +45,8 @@ export async function startSampleRegistrar(options: { readonly key: string; read
 
   const server = createServer((request, response) => {
     received.push(`${request.method} ${request.url}`);
-    if (request.headers.authorization !== `Bearer ${options.key}`) return reply(response, 401, { error: "unauthorized" });
+    if (request.headers.authorization !== `Bearer ${options.key}`)
+      return reply(response, 401, { error: "unauthorized" });
     void handle(request, response).catch(() => response.destroy());
   });
 
@@ -53,19 +57,24 @@ export async function startSampleRegistrar(options: { readonly key: string; read
     if (collection === "echo") return reply(response, 200, { method: request.method, headers: request.headers });
     const records = domains.get(name);
     const route = `${request.method} ${collection}${name === "" ? "" : "/{domain}"}${part === undefined ? "" : `/${part}`}`;
-    if (route === "GET domains") return reply(response, 200, { domains: [...domains.keys()].map((domain) => ({ domain })) });
+    if (route === "GET domains")
+      return reply(response, 200, { domains: [...domains.keys()].map((domain) => ({ domain })) });
     if (collection !== "domains" || records === undefined) return reply(response, 404, { error: "not found" });
     const type = url.searchParams.get("type");
     const matching = records.filter((record) => type === null || record.type === type);
     if (route === "GET domains/{domain}") return reply(response, 200, { domain: name, records: records.length });
-    if (route === "GET domains/{domain}/records") return reply(response, 200, { total: matching.length, records: matching });
+    if (route === "GET domains/{domain}/records")
+      return reply(response, 200, { total: matching.length, records: matching });
     if (route === "POST domains/{domain}/records") {
       const record = { ...(JSON.parse(await readText(request)) as Omit<SampleRecord, "id">), id: nextId++ };
       records.push(record);
       return reply(response, 201, record);
     }
     if (route === "DELETE domains/{domain}/records") {
-      domains.set(name, records.filter((record) => !matching.includes(record)));
+      domains.set(
+        name,
+        records.filter((record) => !matching.includes(record)),
+      );
       return reply(response, 200, { deleted: matching.length });
     }
     return reply(response, 405, { error: "method not allowed" });
@@ -84,7 +93,9 @@ export async function startSampleRegistrar(options: { readonly key: string; read
 
 function reply(response: ServerResponse, status: number, body: object): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) }).end(text);
+  response
+    .writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) })
+    .end(text);
 }
 
 async function readText(request: IncomingMessage): Promise<string> {

@@ -108,7 +108,10 @@ agents:
 async function prepare(cli: Cli, folder: string, stack: AsyncDisposableStack): Promise<Stage> {
   const secret = `rk_live_${randomBytes(18).toString("base64url")}`;
   const registrar = stack.use(await startSampleRegistrar({ key: secret }));
-  const home = findHome({ home: join(folder, "home") }, cli.environment, { temporary: tmpdir(), uid: process.getuid?.() });
+  const home = findHome({ home: join(folder, "home") }, cli.environment, {
+    temporary: tmpdir(),
+    uid: process.getuid?.(),
+  });
   const config = join(folder, "doorward.yaml");
   await writeFile(config, tourConfig(registrar.url), { mode: 0o600 });
   const application = stack.use(
@@ -124,8 +127,14 @@ async function prepare(cli: Cli, folder: string, stack: AsyncDisposableStack): P
   );
   const ownerKey = await application.ownerKey();
   const proof = { key: ownerKey, passphrase: undefined };
-  await application.administer("secret.set", { name: "registrar", value_base64: Buffer.from(secret).toString("base64") }, proof);
-  const issued = (await application.administer("agent.key", { name: "dns-bot", ttl_seconds: 3_600 }, proof)) as { key: string };
+  await application.administer(
+    "secret.set",
+    { name: "registrar", value_base64: Buffer.from(secret).toString("base64") },
+    proof,
+  );
+  const issued = (await application.administer("agent.key", { name: "dns-bot", ttl_seconds: 3_600 }, proof)) as {
+    key: string;
+  };
   const served = await application.serve({ host: "127.0.0.1", port: 0 });
   stack.defer(() => served.stop());
   const { Client, StreamableHTTPClientTransport } = await import("@modelcontextprotocol/client");
@@ -177,14 +186,19 @@ const STEPS: readonly Step[] = [
     async run({ client, secret }) {
       const answer = await request(client, "GET", "/domains");
       const { status, body } = answer.content;
-      return { ok: status === 200 && !answer.text.includes(secret), lines: [`GET /domains -> ${String(status)} ${String(body)}`] };
+      return {
+        ok: status === 200 && !answer.text.includes(secret),
+        lines: [`GET /domains -> ${String(status)} ${String(body)}`],
+      };
     },
   },
   {
     title: "A write that no rule allows: denied, with reason and remedy; nothing reaches the API",
     async run({ client, registrar }) {
       const before = registrar.received.length;
-      const answer = await request(client, "POST", "/domains/example.com/records", { body: { type: "A", name: "x", value: "192.0.2.1" } });
+      const answer = await request(client, "POST", "/domains/example.com/records", {
+        body: { type: "A", name: "x", value: "192.0.2.1" },
+      });
       const { code, message, remedy } = errorOf(answer);
       return {
         ok: answer.isError && code === "denied" && registrar.received.length === before,
@@ -218,7 +232,10 @@ const STEPS: readonly Step[] = [
       )) as { effective_ms: number };
       const answer = await request(client, "GET", "/domains");
       const { code, message } = errorOf(answer);
-      return { ok: answer.isError && code === "killed", lines: [`in force after ${killed.effective_ms} ms`, `GET /domains -> ${code}: ${message}`] };
+      return {
+        ok: answer.isError && code === "killed",
+        lines: [`in force after ${killed.effective_ms} ms`, `GET /domains -> ${code}: ${message}`],
+      };
     },
   },
   {

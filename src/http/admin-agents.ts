@@ -44,7 +44,10 @@ export function agentActions(deps: AgentActionsDeps): readonly AdminAction[] {
       environment: config.environment ?? null,
       purposes: config.purposes,
       expires: config.expires?.toISOString() ?? null,
-      keys: keys.list().filter(({ agent }) => agent === config.name).map(shownKey),
+      keys: keys
+        .list()
+        .filter(({ agent }) => agent === config.name)
+        .map(shownKey),
     }));
 
   return [
@@ -80,7 +83,10 @@ export function agentActions(deps: AgentActionsDeps): readonly AdminAction[] {
         const target = textArgument(args, "target");
         const known = keys.list().some(({ id, agent }) => id === target || agent === target);
         if (!known && !snapshot().agents.has(target)) {
-          throw new Problem("not_found", { detail: `there is no agent or key \`${target.slice(0, 64)}\``, remedy: "See `doorward agent list`." });
+          throw new Problem("not_found", {
+            detail: `there is no agent or key \`${target.slice(0, 64)}\``,
+            remedy: "See `doorward agent list`.",
+          });
         }
         return { revoked: await keys.revoke({ target, by, now: now() }) };
       },

@@ -1,7 +1,7 @@
+import type { JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { readBody } from "../base/read-body.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
-import type { JsonObject } from "../base/json.ts";
 import type { AdminAction, Proof } from "./admin-action.ts";
 import type { SideRoute } from "./create-front.ts";
 

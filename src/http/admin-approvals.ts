@@ -6,7 +6,10 @@ import { type AdminAction, optionalNumber, optionalText, textArgument } from "./
 const STATUSES = ["pending", "granted", "denied", "expired", "used"] as const;
 
 /** `approvals.*`: what people are asked, and their answers. */
-export function approvalActions(deps: { readonly approvals: Approvals; readonly now: () => Date }): readonly AdminAction[] {
+export function approvalActions(deps: {
+  readonly approvals: Approvals;
+  readonly now: () => Date;
+}): readonly AdminAction[] {
   const { approvals, now } = deps;
   return [
     {
@@ -15,7 +18,8 @@ export function approvalActions(deps: { readonly approvals: Approvals; readonly 
       async run(args) {
         const wanted = optionalText(args, "status");
         const statuses = STATUSES.filter((status) => wanted === undefined || status === wanted);
-        if (statuses.length === 0) throw new Problem("invalid_request", { detail: `\`status\` must be one of ${STATUSES.join(", ")}` });
+        if (statuses.length === 0)
+          throw new Problem("invalid_request", { detail: `\`status\` must be one of ${STATUSES.join(", ")}` });
         const { approvals: found, altered } = await approvals.list({ statuses, now: now() });
         return { approvals: found.map((one) => ({ ...shown(one), preview: one.preview ?? null })), altered };
       },

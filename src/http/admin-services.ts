@@ -27,7 +27,10 @@ export function serviceActions(deps: ServiceActionsDeps): readonly AdminAction[]
   const find = (name: string): ServiceConfig => {
     const service = snapshot().services.get(name);
     if (service !== undefined) return service.config;
-    throw new Problem("not_found", { detail: `there is no service \`${name.slice(0, 64)}\``, remedy: "See `doorward service list`." });
+    throw new Problem("not_found", {
+      detail: `there is no service \`${name.slice(0, 64)}\``,
+      remedy: "See `doorward service list`.",
+    });
   };
   const shown = ({ name, url, description, environment, tenant, credential, operations }: ServiceConfig) => ({
     name,
@@ -36,12 +39,23 @@ export function serviceActions(deps: ServiceActionsDeps): readonly AdminAction[]
     environment: environment ?? null,
     tenant: tenant ?? null,
     credential: credential === undefined ? null : { ...credential },
-    operations: [...operations.values()].map(({ name: operation, effect, allow }) => ({ scope: `${name}:${operation}`, effect, allow })),
-    held: vault.heldPairings().filter(({ service }) => service === name).map(({ ref, why }) => ({ secret: ref, why })),
+    operations: [...operations.values()].map(({ name: operation, effect, allow }) => ({
+      scope: `${name}:${operation}`,
+      effect,
+      allow,
+    })),
+    held: vault
+      .heldPairings()
+      .filter(({ service }) => service === name)
+      .map(({ ref, why }) => ({ secret: ref, why })),
   });
 
   return [
-    { name: "service.list", proof: "key", run: () => ({ services: [...snapshot().services.values()].map(({ config }) => shown(config)) }) },
+    {
+      name: "service.list",
+      proof: "key",
+      run: () => ({ services: [...snapshot().services.values()].map(({ config }) => shown(config)) }),
+    },
     { name: "service.show", proof: "key", run: (args) => shown(find(textArgument(args, "name"))) },
     {
       name: "service.add",
@@ -91,7 +105,8 @@ const EFFECTS = ["read", "write", "destructive"];
 /** The entry as it is written into the file; the file's own check judges its values. */
 function serviceEntry(args: JsonObject): { readonly [key: string]: unknown } {
   const effect = optionalText(args, "effect") ?? "read";
-  if (!EFFECTS.includes(effect)) throw new Problem("invalid_request", { detail: `\`effect\` must be one of ${EFFECTS.join(", ")}` });
+  if (!EFFECTS.includes(effect))
+    throw new Problem("invalid_request", { detail: `\`effect\` must be one of ${EFFECTS.join(", ")}` });
   const allow = textList(args, "allow");
   const description = optionalText(args, "description");
   return {
@@ -105,8 +120,10 @@ function serviceEntry(args: JsonObject): { readonly [key: string]: unknown } {
 
 function credentialEntry(value: JsonValue | undefined): object {
   if (value === undefined || value === null) return {};
-  if (typeof value !== "object" || Array.isArray(value)) throw new Problem("invalid_request", { detail: "`credential` must be an object" });
+  if (typeof value !== "object" || Array.isArray(value))
+    throw new Problem("invalid_request", { detail: "`credential` must be an object" });
   const { secret, ...rest } = value as JsonObject;
-  if (typeof secret !== "string") throw new Problem("invalid_request", { detail: "`credential.secret` must be a text" });
+  if (typeof secret !== "string")
+    throw new Problem("invalid_request", { detail: "`credential.secret` must be a text" });
   return { credential: { ...rest, secret: secret.includes(":") ? secret : `local:${secret}` } };
 }

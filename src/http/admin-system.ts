@@ -34,7 +34,11 @@ export function systemActions(deps: SystemActionsDeps): readonly AdminAction[] {
   const { audit, rules, owner, now } = deps;
   return [
     { name: "status", proof: "nothing", run: () => status(deps) },
-    { name: "audit.checkpoint", proof: "nothing", run: async () => ({ checkpoint: await audit.checkpoint(), public_key: audit.publicKey }) },
+    {
+      name: "audit.checkpoint",
+      proof: "nothing",
+      run: async () => ({ checkpoint: await audit.checkpoint(), public_key: audit.publicKey }),
+    },
     {
       name: "policy.reload",
       proof: "key",
@@ -58,7 +62,17 @@ export function systemActions(deps: SystemActionsDeps): readonly AdminAction[] {
   ];
 }
 
-async function status({ audit, rules, owner, kills, vault, approvals, keys, now, facts }: SystemActionsDeps): Promise<object> {
+async function status({
+  audit,
+  rules,
+  owner,
+  kills,
+  vault,
+  approvals,
+  keys,
+  now,
+  facts,
+}: SystemActionsDeps): Promise<object> {
   const { snapshot, loadedAt, findings, warnings } = rules.state();
   const { approvals: pending } = await approvals.list({ statuses: ["pending"], now: now() });
   const soon = now().getTime() + KEY_WARNING_MS;
@@ -68,7 +82,9 @@ async function status({ audit, rules, owner, kills, vault, approvals, keys, now,
     owner_record: owner.damaged() ? "damaged" : "ok",
     rules: { snapshot, loaded_at: loadedAt.toISOString(), current: findings.length === 0, findings, warnings },
     audit: { available: audit.unavailable() === undefined, reason: audit.unavailable() ?? null, ...audit.head() },
-    kills: kills.list().map(({ target, why, setBy, setAt }) => ({ target, why, set_by: setBy, set_at: setAt.toISOString() })),
+    kills: kills
+      .list()
+      .map(({ target, why, setBy, setAt }) => ({ target, why, set_by: setBy, set_at: setAt.toISOString() })),
     held_secrets: vault.heldPairings(),
     approvals_pending: pending.length,
     keys_ending: keys
@@ -83,11 +99,11 @@ function explained({ rules, now }: SystemActionsDeps, args: JsonObject): Paramet
   const name = textArgument(args, "agent");
   const agent = rules.snapshot().agents.get(name)?.config;
   const body = optionalText(args, "body");
-  const headers: [string, string][] = Object.entries((args["headers"] as JsonObject | undefined) ?? {}).map(([key, value]) => [
-    key.toLowerCase(),
-    String(value as JsonValue),
-  ]);
-  if (body !== undefined && !headers.some(([key]) => key === "content-type")) headers.push(["content-type", "application/json"]);
+  const headers: [string, string][] = Object.entries((args["headers"] as JsonObject | undefined) ?? {}).map(
+    ([key, value]) => [key.toLowerCase(), String(value as JsonValue)],
+  );
+  if (body !== undefined && !headers.some(([key]) => key === "content-type"))
+    headers.push(["content-type", "application/json"]);
   const principal: Principal = {
     agent: name,
     client: optionalText(args, "client") ?? "explain",

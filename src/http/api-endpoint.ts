@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Problem } from "../base/problem.ts";
 import { readBody } from "../base/read-body.ts";
 import { sendProblem } from "../base/send-problem.ts";
-import type { Broker } from "../broker/create-broker.ts";
 import type { RunningCall } from "../broker/call-request.ts";
+import type { Broker } from "../broker/create-broker.ts";
 import type { Principal } from "../identity/principal.ts";
 import { createResponseSink } from "./response-sink.ts";
 
@@ -49,7 +49,14 @@ export function createApiEndpoint(deps: ApiEndpointDeps): ApiEndpoint {
     });
     if (response.destroyed) throw new Problem("invalid_request", { detail: "the caller went away" });
     call = deps.broker.call(
-      { requestId, door: "api", principal, service, raw: { method, target, headers, body }, publicBase: deps.publicBase(service) },
+      {
+        requestId,
+        door: "api",
+        principal,
+        service,
+        raw: { method, target, headers, body },
+        publicBase: deps.publicBase(service),
+      },
       sink,
     );
   };

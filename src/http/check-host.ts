@@ -17,11 +17,16 @@ const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
  * The port of `Host` is not compared: a name that an attacker controls is what makes DNS rebinding, and a proxy in
  * front often keeps its own port.
  */
-export function ownNames(listen: { readonly host: string; readonly port: number }, publicUrl: string | undefined): OwnNames {
+export function ownNames(
+  listen: { readonly host: string; readonly port: number },
+  publicUrl: string | undefined,
+): OwnNames {
   const hosts = new Set(LOOPBACK_HOSTS);
   const bound = listen.host.includes(":") && !listen.host.startsWith("[") ? `[${listen.host}]` : listen.host;
   if (!["0.0.0.0", "[::]"].includes(bound)) hosts.add(bound.toLowerCase());
-  const origins = new Set([...hosts].flatMap((host) => [`http://${host}:${listen.port}`, `https://${host}:${listen.port}`]));
+  const origins = new Set(
+    [...hosts].flatMap((host) => [`http://${host}:${listen.port}`, `https://${host}:${listen.port}`]),
+  );
   if (publicUrl !== undefined) {
     const url = new URL(publicUrl);
     hosts.add(url.hostname.toLowerCase());

@@ -30,7 +30,9 @@ export function clientAddress(request: IncomingMessage, trusted: TrustedProxies)
   if (!trusted(peer)) return peer;
   const forwarded = request.headers["x-forwarded-for"];
   if (forwarded === undefined) return peer;
-  const hops = String(forwarded).split(",").map((hop) => plain(hop.trim()));
+  const hops = String(forwarded)
+    .split(",")
+    .map((hop) => plain(hop.trim()));
   for (const hop of hops.reverse()) {
     if (isIP(hop) === 0) return peer;
     if (!trusted(hop)) return hop;

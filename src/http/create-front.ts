@@ -13,7 +13,11 @@ import { checkHost, type OwnNames } from "./check-host.ts";
 import { clientAddress, type TrustedProxies } from "./client-address.ts";
 
 /** A request's route beyond the two planes: health, metrics, the admin API. `true` when it was answered. */
-export type SideRoute = (request: IncomingMessage, response: ServerResponse, requestId: string) => boolean | Promise<boolean>;
+export type SideRoute = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  requestId: string,
+) => boolean | Promise<boolean>;
 
 export interface FrontDeps {
   readonly names: OwnNames;
@@ -47,7 +51,12 @@ export function createFront(deps: FrontDeps): (request: IncomingMessage, respons
   };
 }
 
-async function route(deps: FrontDeps, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+async function route(
+  deps: FrontDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  requestId: string,
+): Promise<void> {
   const url = request.url ?? "";
   if (url.startsWith("/api/")) return api(deps, request, response, requestId, url);
   const path = url.split("?", 1)[0]!;
@@ -67,10 +76,16 @@ async function api(
   requestId: string,
   url: string,
 ): Promise<void> {
-  const [, service = "", rest = ""] = /^\/api\/([^/?#]*)([^]*)$/.exec(url) ?? [];
+  const [, service = "", rest = ""] = /^\/api\/([^/?#]*)(.*)$/s.exec(url) ?? [];
   const question = rest.indexOf("?");
   const path = question === -1 ? rest : rest.slice(0, question);
-  const found = await identify(deps, request, requestId, question === -1 ? "" : rest.slice(question), deps.credentialOf(service));
+  const found = await identify(
+    deps,
+    request,
+    requestId,
+    question === -1 ? "" : rest.slice(question),
+    deps.credentialOf(service),
+  );
   await deps.api(request, response, {
     principal: found.principal,
     requestId,
@@ -104,7 +119,8 @@ async function identify(
   const purpose = contextHeader(request, "doorward-purpose");
   const task = contextHeader(request, "doorward-task");
   const result = found.ok ? deps.authenticate({ token: found.token, ip, purpose, task, now }) : undefined;
-  if (found.ok && result?.ok === true) return { principal: result.principal, headers: found.headers, search: found.search };
+  if (found.ok && result?.ok === true)
+    return { principal: result.principal, headers: found.headers, search: found.search };
 
   const limited = deps.throttle.failed(ip, now);
   if (limited.limited) {

@@ -5,7 +5,7 @@ import type { Metrics } from "./metrics.ts";
 
 export interface HealthSources {
   /** Why this node cannot serve; empty when it can. Shown without authentication: no names, no paths. */
-  readonly notReady: () => readonly string[];
+  readonly notReady: () => Promise<readonly string[]>;
   readonly metrics: Metrics;
 }
 
@@ -18,7 +18,7 @@ export function createHealthRoutes({ notReady, metrics }: HealthSources): SideRo
     if (path === "/healthz") send(response, requestId, 200, "application/json", '{"status":"ok"}');
     else if (path === "/metrics") send(response, requestId, 200, metrics.contentType, await metrics.print());
     else {
-      const reasons = notReady();
+      const reasons = await notReady();
       const status = reasons.length === 0 ? 200 : 503;
       const body = JSON.stringify({ status: status === 200 ? "ready" : "not_ready", reasons });
       send(response, requestId, status, "application/json", body);

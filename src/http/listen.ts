@@ -38,9 +38,7 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-export interface UpgradeHandler {
-  (request: Parameters<Handler>[0], socket: Duplex, head: Buffer): void;
-}
+export type UpgradeHandler = (request: Parameters<Handler>[0], socket: Duplex, head: Buffer) => void;
 
 /**
  * Listens on TCP.
@@ -49,7 +47,11 @@ export interface UpgradeHandler {
  */
 export async function listenTcp(
   handler: Handler,
-  { host, port, tls }: { readonly host: string; readonly port: number; readonly tls: { cert: string; key: string } | undefined },
+  {
+    host,
+    port,
+    tls,
+  }: { readonly host: string; readonly port: number; readonly tls: { cert: string; key: string } | undefined },
 ): Promise<Listener> {
   const server =
     tls === undefined
@@ -62,7 +64,11 @@ export async function listenTcp(
   });
   const bound = server.address() as AddressInfo;
   const name = bound.address.includes(":") ? `[${bound.address}]` : bound.address;
-  return { server, address: `${tls === undefined ? "http" : "https"}://${name}:${bound.port}`, close: () => close(server) };
+  return {
+    server,
+    address: `${tls === undefined ? "http" : "https"}://${name}:${bound.port}`,
+    close: () => close(server),
+  };
 }
 
 /**

@@ -3,7 +3,12 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 /** What the process counts of itself. Labels are names of the file and codes of the contract, never what a caller sent. */
 export interface Metrics {
-  readonly finished: (call: { service: string; code: string | undefined; durationMs: number; redacted: number }) => void;
+  readonly finished: (call: {
+    service: string;
+    code: string | undefined;
+    durationMs: number;
+    redacted: number;
+  }) => void;
   /** @returns The Prometheus text format. */
   readonly print: () => Promise<string>;
   readonly contentType: string;
@@ -23,13 +28,29 @@ const SECONDS_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 export function createMetrics(sources: MetricsSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const calls = new Counter({ name: "doorward_calls_total", help: "Calls by service and outcome", labelNames: ["service", "code"], registers });
-  const seconds = new Histogram({ name: "doorward_call_seconds", help: "Time of calls", buckets: SECONDS_BUCKETS, registers });
-  const redactions = new Counter({ name: "doorward_redactions_total", help: "Traces of credentials taken out of answers", registers });
+  const calls = new Counter({
+    name: "doorward_calls_total",
+    help: "Calls by service and outcome",
+    labelNames: ["service", "code"],
+    registers,
+  });
+  const seconds = new Histogram({
+    name: "doorward_call_seconds",
+    help: "Time of calls",
+    buckets: SECONDS_BUCKETS,
+    registers,
+  });
+  const redactions = new Counter({
+    name: "doorward_redactions_total",
+    help: "Traces of credentials taken out of answers",
+    registers,
+  });
   gauge("doorward_calls_under_way", "Calls that have not ended", sources.callsUnderWay);
   gauge("doorward_mcp_sessions", "Sessions of older MCP revisions", sources.sessions);
   gauge("doorward_audit_available", "1 when evidence can be written", () => Number(sources.auditAvailable()));
-  gauge("doorward_config_current", "1 when the file on disk is the one in force", () => Number(sources.configCurrent()));
+  gauge("doorward_config_current", "1 when the file on disk is the one in force", () =>
+    Number(sources.configCurrent()),
+  );
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
   gauge("doorward_event_loop_delay_p99_seconds", "Since the last scrape", () => {

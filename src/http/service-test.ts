@@ -30,7 +30,8 @@ export function createServiceTest(deps: {
     const secret = await trySecret(deps, service);
     if (secret !== "ok" && secret !== "none") return { ok: false, secret };
     const path = fixedRead(service);
-    if (path === undefined) return { ok: true, secret, request: null, note: "no operation reads a fixed path, so nothing was sent" };
+    if (path === undefined)
+      return { ok: true, secret, request: null, note: "no operation reads a fixed path, so nothing was sent" };
     try {
       const { head } = await collectAnswer(
         deps.broker.call,
@@ -48,12 +49,22 @@ export function createServiceTest(deps: {
       return { ok: head.status < 400, secret, request: `GET ${path}`, status: head.status };
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      return { ok: false, secret, request: `GET ${path}`, code: error.code, detail: error.message, reason: error.reason ?? null };
+      return {
+        ok: false,
+        secret,
+        request: `GET ${path}`,
+        code: error.code,
+        detail: error.message,
+        reason: error.reason ?? null,
+      };
     }
   };
 }
 
-async function trySecret(deps: { readonly vault: Pick<Vault, "lease">; readonly now: () => Date }, { config }: CompiledService): Promise<string> {
+async function trySecret(
+  deps: { readonly vault: Pick<Vault, "lease">; readonly now: () => Date },
+  { config }: CompiledService,
+): Promise<string> {
   if (config.credential === undefined) return "none";
   try {
     await deps.vault.lease(config.credential.secret, { service: config.name, origin: config.url.origin }, deps.now());

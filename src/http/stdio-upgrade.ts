@@ -31,7 +31,11 @@ export function createStdioUpgrade(deps: {
   return {
     upgrade(request, socket, head) {
       socket.on("error", () => socket.destroy());
-      if (request.url !== "/stdio" || request.headers.upgrade !== "doorward-stdio" || request.headers.origin !== undefined) {
+      if (
+        request.url !== "/stdio" ||
+        request.headers.upgrade !== "doorward-stdio" ||
+        request.headers.origin !== undefined
+      ) {
         return refuse(socket, new Problem("not_found"));
       }
       const headers = [["authorization", request.headers.authorization ?? ""]] as const;
@@ -40,7 +44,12 @@ export function createStdioUpgrade(deps: {
       const caller = authenticate(token);
       if (!caller.ok) {
         const { reason, agent, keyId } = caller;
-        const event = { type: "token.refused", agent, code: "invalid_token", data: { reason, token: keyId, ip: "unix" } } as const;
+        const event = {
+          type: "token.refused",
+          agent,
+          code: "invalid_token",
+          data: { reason, token: keyId, ip: "unix" },
+        } as const;
         void deps.audit.append(event).then(
           () => refuse(socket, new Problem("invalid_token")),
           () => refuse(socket, new Problem("audit_unavailable")),

@@ -125,5 +125,7 @@ function withContext(principal: Principal, meta: JsonValue | undefined): Princip
 function contextValue(value: JsonValue | undefined, name: string): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value === "string" && value.length > 0 && value.length <= CONTEXT_LIMIT) return value;
-  throw new Problem("invalid_request", { detail: `\`_meta\` \`${name}\` must be a text of 1 to ${CONTEXT_LIMIT} characters` });
+  throw new Problem("invalid_request", {
+    detail: `\`_meta\` \`${name}\` must be a text of 1 to ${CONTEXT_LIMIT} characters`,
+  });
 }

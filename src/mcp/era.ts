@@ -34,8 +34,13 @@ export function classify(message: RpcMessage, headers: McpHeaders | undefined): 
   const meta = isObject(message.params["_meta"]) ? message.params["_meta"] : undefined;
   const claimed = meta?.[VERSION_KEY];
   const headerIsModern = isModern(headers?.version);
-  if (message.kind === "request" && message.method === "initialize" && !(typeof claimed === "string" && isModern(claimed))) {
-    if (headerIsModern) throw mismatch("`initialize` belongs to older revisions than the MCP-Protocol-Version header names");
+  if (
+    message.kind === "request" &&
+    message.method === "initialize" &&
+    !(typeof claimed === "string" && isModern(claimed))
+  ) {
+    if (headerIsModern)
+      throw mismatch("`initialize` belongs to older revisions than the MCP-Protocol-Version header names");
     return "legacy";
   }
   if (claimed === undefined) {
@@ -93,7 +98,8 @@ function checkHeaders({ method, params }: RpcRequest, headers: McpHeaders): void
   }
   const decoded = decodeSentinel(headers.name);
   if (decoded === undefined) throw mismatch("the Mcp-Name header is not valid Base64");
-  if (typeof value === "string" && decoded !== value) throw mismatch(`the Mcp-Name header differs from params.${field}`);
+  if (typeof value === "string" && decoded !== value)
+    throw mismatch(`the Mcp-Name header differs from params.${field}`);
 }
 
 /** Reads `=?base64?…?=`, the form for values that cannot stand in a header. */

@@ -6,8 +6,16 @@ import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { classify, LEGACY_VERSIONS } from "./era.ts";
-import { errorMessage, parseMessage, RPC, RpcError, type RequestId, type RpcMessage, resultMessage } from "./json-rpc.ts";
 import { openEventStream } from "./event-stream.ts";
+import {
+  errorMessage,
+  parseMessage,
+  type RequestId,
+  RPC,
+  RpcError,
+  type RpcMessage,
+  resultMessage,
+} from "./json-rpc.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 /** One MCP message over HTTP; a service's own request limit comes after it. */
@@ -119,9 +127,13 @@ async function legacy(deps: McpEndpointDeps, post: LegacyPost): Promise<void> {
 
 function begin(session: Session, id: RequestId): AbortController {
   session.running ??= new Map();
-  if (session.running.has(id)) throw new RpcError(RPC.invalidRequest, "a request with this id is under way", { status: 400 });
+  if (session.running.has(id))
+    throw new RpcError(RPC.invalidRequest, "a request with this id is under way", { status: 400 });
   if (session.running.size >= MAX_RUNNING_PER_SESSION) {
-    throw new Problem("rate_limited", { detail: "too many calls are under way in this session", fields: { retry_after: 1 } });
+    throw new Problem("rate_limited", {
+      detail: "too many calls are under way in this session",
+      fields: { retry_after: 1 },
+    });
   }
   const controller = new AbortController();
   session.running.set(id, controller);
@@ -138,7 +150,9 @@ function findSession(deps: McpEndpointDeps, request: IncomingMessage, principal:
   }
   const id = single(request, "mcp-session-id");
   if (id === undefined) {
-    throw new RpcError(RPC.invalidRequest, "the Mcp-Session-Id header is missing: send `initialize` first", { status: 400 });
+    throw new RpcError(RPC.invalidRequest, "the Mcp-Session-Id header is missing: send `initialize` first", {
+      status: 400,
+    });
   }
   const session = deps.sessions.find(id, principal, nowMs);
   if (session === undefined) throw new RpcError(RPC.sessionNotFound, "there is no such session", { status: 404 });

@@ -60,7 +60,8 @@ export class RpcError extends Error {
 export function parseMessage(value: JsonValue): RpcMessage {
   const malformed = (why: string) => new RpcError(RPC.invalidRequest, why, { status: 400 });
   if (Array.isArray(value)) throw malformed("batches are not supported; send one message at a time");
-  if (!isObject(value) || value["jsonrpc"] !== "2.0") throw malformed('not a JSON-RPC message: `jsonrpc` must be "2.0"');
+  if (!isObject(value) || value["jsonrpc"] !== "2.0")
+    throw malformed('not a JSON-RPC message: `jsonrpc` must be "2.0"');
   const { id, method, params = {} } = value;
   const hasId = Object.hasOwn(value, "id");
   if (hasId && typeof id !== "string" && !Number.isSafeInteger(id)) {

@@ -63,7 +63,8 @@ export function createSessions(): Sessions {
     },
     find(id, principal, nowMs) {
       const session = sessions.get(id);
-      if (session === undefined || session.agent !== principal.agent || session.client !== principal.client) return undefined;
+      if (session === undefined || session.agent !== principal.agent || session.client !== principal.client)
+        return undefined;
       if (nowMs - session.usedAt > SESSION_IDLE_MS) {
         end(session);
         return undefined;

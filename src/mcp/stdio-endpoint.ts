@@ -5,7 +5,7 @@ import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { classify } from "./era.ts";
-import { errorMessage, parseMessage, RPC, RpcError, type RequestId, resultMessage } from "./json-rpc.ts";
+import { errorMessage, parseMessage, type RequestId, RPC, RpcError, resultMessage } from "./json-rpc.ts";
 
 /** One line; the limit of `/mcp`. */
 const MAX_LINE_BYTES = 8 * 1024 * 1024;
@@ -91,7 +91,13 @@ async function handleLine(
     const controller = new AbortController();
     running.set(message.id, controller);
     begun = true;
-    const context = { era, principal: caller.principal, requestId: newId("req"), signal: controller.signal, lossy: parsed.lossy };
+    const context = {
+      era,
+      principal: caller.principal,
+      requestId: newId("req"),
+      signal: controller.signal,
+      lossy: parsed.lossy,
+    };
     send(resultMessage(message.id, await deps.dispatch(message, context)));
   } catch (error) {
     send(errorMessage(id, asRpcError(error)));

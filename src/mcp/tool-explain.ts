@@ -1,10 +1,10 @@
 import type { JsonObject, JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
-import type { Principal } from "../identity/principal.ts";
 import type { Explainer } from "../broker/explain-call.ts";
-import { onlyArguments } from "./tool-arguments.ts";
-import { readCall, REQUEST_INPUT } from "./tool-request.ts";
+import type { Principal } from "../identity/principal.ts";
 import { structured, type Tool } from "./tool.ts";
+import { onlyArguments } from "./tool-arguments.ts";
+import { REQUEST_INPUT, readCall } from "./tool-request.ts";
 
 const INPUT = {
   type: "object",
@@ -26,7 +26,10 @@ const OUTPUT = {
 } as const satisfies JsonObject;
 
 /** What is known of an earlier call; `undefined` when it is not the caller's, or long ago. */
-export type FindDecision = (requestId: string, principal: Principal) => { readonly [key: string]: JsonValue } | undefined;
+export type FindDecision = (
+  requestId: string,
+  principal: Principal,
+) => { readonly [key: string]: JsonValue } | undefined;
 
 /** `doorward_explain`: why a call was refused, or what would become of one; nothing is sent, counted or asked. */
 export function createExplainTool(deps: { readonly explainer: Explainer; readonly findDecision: FindDecision }): Tool {
@@ -34,7 +37,8 @@ export function createExplainTool(deps: { readonly explainer: Explainer; readonl
     definition: {
       name: "doorward_explain",
       title: "Explain a decision",
-      description: "Tells why one of your calls was decided as it was (request_id), or what would become of one (its arguments).",
+      description:
+        "Tells why one of your calls was decided as it was (request_id), or what would become of one (its arguments).",
       inputSchema: INPUT,
       outputSchema: OUTPUT,
       annotations: { readOnlyHint: true, openWorldHint: false },
@@ -47,7 +51,8 @@ export function createExplainTool(deps: { readonly explainer: Explainer; readonl
         return structured(deps.explainer({ principal, service, raw, door: "mcp" }));
       }
       onlyArguments(args, ["request_id"]);
-      if (typeof requestId !== "string") throw new Problem("invalid_request", { detail: "`request_id` must be a text" });
+      if (typeof requestId !== "string")
+        throw new Problem("invalid_request", { detail: "`request_id` must be a text" });
       const found = deps.findDecision(requestId, context.principal);
       if (found === undefined) {
         throw new Problem("not_found", {

@@ -28,8 +28,15 @@ export const REQUEST_INPUT = {
         ],
       },
     },
-    headers: { type: "object", additionalProperties: { type: "string" }, description: "Never credentials: Doorward adds them" },
-    body: { description: 'Any JSON value (sent as JSON); a text with a content-type header (sent as it is); or {"base64": "…"}' },
+    headers: {
+      type: "object",
+      additionalProperties: { type: "string" },
+      description: "Never credentials: Doorward adds them",
+    },
+    body: {
+      description:
+        'Any JSON value (sent as JSON); a text with a content-type header (sent as it is); or {"base64": "…"}',
+    },
     purpose: { type: "string", description: "What the call is for, when the rules ask for it" },
   },
 } as const satisfies JsonObject;
@@ -84,7 +91,8 @@ function toResult({ head, body, truncated, redacted }: CollectedAnswer, requestI
   const isText = isUtf8(kept);
   const text = isText ? kept.toString("utf8") : kept.toString("base64");
   const headers: Record<string, string> = {};
-  for (const [name, value] of head.headers) headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
+  for (const [name, value] of head.headers)
+    headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
   return {
     content: [{ type: "text", text }],
     structuredContent: {
@@ -120,7 +128,8 @@ export function readCall(
   const path = text(args, "path");
   if (!METHODS.includes(method)) throw invalid(`\`method\` must be one of ${METHODS.join(", ")}`);
   const purpose = args["purpose"] === undefined ? undefined : text(args, "purpose");
-  if (purpose !== undefined && (purpose.length === 0 || purpose.length > 128)) throw invalid("`purpose` must have 1 to 128 characters");
+  if (purpose !== undefined && (purpose.length === 0 || purpose.length > 128))
+    throw invalid("`purpose` must have 1 to 128 characters");
   const headers = readHeaders(args["headers"]);
   const body = readBodyArgument(args["body"], headers, lossy);
   return { service, raw: { method, target: joinQuery(path, args["query"]), headers, body }, purpose };
@@ -154,7 +163,9 @@ function scalar(key: string, value: JsonValue | undefined): string {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);
   if (typeof value === "number" && (Number.isSafeInteger(value) || !Number.isInteger(value))) return String(value);
-  throw invalid(`the query key \`${key.slice(0, 64)}\` must be a text, a number that is exact, a boolean, or a list of these`);
+  throw invalid(
+    `the query key \`${key.slice(0, 64)}\` must be a text, a number that is exact, a boolean, or a list of these`,
+  );
 }
 
 function encode(value: string): string {
@@ -165,13 +176,18 @@ function encode(value: string): string {
   }
 }
 
-function readBodyArgument(value: JsonValue | undefined, headers: [string, string][], lossy: boolean): Uint8Array | undefined {
+function readBodyArgument(
+  value: JsonValue | undefined,
+  headers: [string, string][],
+  lossy: boolean,
+): Uint8Array | undefined {
   if (value === undefined) return undefined;
   const typed = headers.some(([name]) => name === "content-type");
   if (typeof value === "string" && typed) return Buffer.from(value, "utf8");
   if (isObject(value) && typeof value["base64"] === "string" && Object.keys(value).length === 1) {
     const bytes = Buffer.from(value["base64"], "base64");
-    if (bytes.toString("base64").replace(/=+$/, "") !== value["base64"].replace(/=+$/, "")) throw invalid("`body.base64` is not Base64");
+    if (bytes.toString("base64").replace(/=+$/, "") !== value["base64"].replace(/=+$/, ""))
+      throw invalid("`body.base64` is not Base64");
     return bytes;
   }
   if (lossy && typeof value !== "string") {

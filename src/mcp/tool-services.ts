@@ -1,8 +1,8 @@
 import type { JsonObject } from "../base/json.ts";
-import { servicesFor } from "../policy/visible-operations.ts";
 import type { Snapshot } from "../policy/snapshot.ts";
-import { noArguments } from "./tool-arguments.ts";
+import { servicesFor } from "../policy/visible-operations.ts";
 import { structured, type Tool } from "./tool.ts";
+import { noArguments } from "./tool-arguments.ts";
 
 const OUTPUT = {
   type: "object",

@@ -1,8 +1,8 @@
 import type { Approval } from "../approvals/approval.ts";
 import type { JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
-import { onlyArguments } from "./tool-arguments.ts";
 import { structured, type Tool } from "./tool.ts";
+import { onlyArguments } from "./tool-arguments.ts";
 
 /** The longest that one call waits; a caller that wants more asks again. */
 const MAX_WAIT_SECONDS = 60;
@@ -13,7 +13,12 @@ const INPUT = {
   required: ["id"],
   properties: {
     id: { type: "string", description: "An approval_id from a refusal" },
-    wait_seconds: { type: "number", minimum: 0, maximum: MAX_WAIT_SECONDS, description: "Wait for the answer this long" },
+    wait_seconds: {
+      type: "number",
+      minimum: 0,
+      maximum: MAX_WAIT_SECONDS,
+      description: "Wait for the answer this long",
+    },
   },
 } as const satisfies JsonObject;
 
@@ -43,7 +48,8 @@ export function createStatusTool(deps: { readonly approvals: WaitingApprovals; r
     definition: {
       name: "doorward_status",
       title: "Wait for an approval",
-      description: "Tells how an approval stands, and can wait for it. When it is granted, repeat the same call unchanged.",
+      description:
+        "Tells how an approval stands, and can wait for it. When it is granted, repeat the same call unchanged.",
       inputSchema: INPUT,
       outputSchema: OUTPUT,
       annotations: { readOnlyHint: true, openWorldHint: false },
@@ -53,12 +59,17 @@ export function createStatusTool(deps: { readonly approvals: WaitingApprovals; r
       const { id, wait_seconds: wait = 0 } = args;
       if (typeof id !== "string") throw new Problem("invalid_request", { detail: "`id` must be a text" });
       if (typeof wait !== "number" || wait < 0 || wait > MAX_WAIT_SECONDS) {
-        throw new Problem("invalid_request", { detail: `\`wait_seconds\` must be a number from 0 to ${MAX_WAIT_SECONDS}` });
+        throw new Problem("invalid_request", {
+          detail: `\`wait_seconds\` must be a number from 0 to ${MAX_WAIT_SECONDS}`,
+        });
       }
       const mine = async (approval: Approval | undefined) => {
         const { agent, client } = principal;
         if (approval === undefined || approval.agent !== agent || approval.client !== client) {
-          throw new Problem("not_found", { detail: "there is no such approval", remedy: "Use the `approval_id` of the refusal." });
+          throw new Problem("not_found", {
+            detail: "there is no such approval",
+            remedy: "Use the `approval_id` of the refusal.",
+          });
         }
         return approval;
       };

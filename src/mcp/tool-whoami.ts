@@ -1,7 +1,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { Snapshot } from "../policy/snapshot.ts";
-import { noArguments } from "./tool-arguments.ts";
 import { structured, type Tool } from "./tool.ts";
+import { noArguments } from "./tool-arguments.ts";
 
 const OUTPUT = {
   type: "object",
@@ -23,7 +23,8 @@ export function createWhoamiTool(deps: { readonly snapshot: () => Snapshot }): T
     definition: {
       name: "doorward_whoami",
       title: "Who am I",
-      description: "Tells which agent you are to Doorward, your tenant, environment and purposes, and when your token expires.",
+      description:
+        "Tells which agent you are to Doorward, your tenant, environment and purposes, and when your token expires.",
       inputSchema: { type: "object", additionalProperties: false, properties: {} },
       outputSchema: OUTPUT,
       annotations: { readOnlyHint: true, openWorldHint: false },

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "../base/json.ts";
-import { Problem } from "../base/problem.ts";
+import type { Problem } from "../base/problem.ts";
 import { problemDocument } from "../base/send-problem.ts";
 import type { Principal } from "../identity/principal.ts";
 
@@ -43,10 +43,16 @@ export function structured(content: { readonly [key: string]: JsonValue | undefi
 
 /** The contract's refusal over MCP: text for people, `error` for programs. */
 export function refusal(problem: Problem, requestId: string): ToolResult {
-  const { code, detail, remedy, request_id, type: _type, title: _title, status: _status, ...fields } = problemDocument(
-    problem,
-    requestId,
-  );
+  const {
+    code,
+    detail,
+    remedy,
+    request_id,
+    type: _type,
+    title: _title,
+    status: _status,
+    ...fields
+  } = problemDocument(problem, requestId);
   return {
     isError: true,
     content: [{ type: "text", text: `${code}: ${detail}. ${remedy} (${request_id})` }],

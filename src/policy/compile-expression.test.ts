@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { JsonValue } from "../base/json.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { CanonicalRequest } from "../request/canonical-request.ts";
+import { toCelValue } from "./cel-values.ts";
 import { NowView, OperationView, PrincipalView, RequestView } from "./cel-views.ts";
 import { celWork, createExpressionCompiler, MAX_CEL_WORK } from "./compile-expression.ts";
 import { ambiguousRead, createRequestReader } from "./request-reader.ts";
@@ -129,6 +130,16 @@ test("a key of the body that poses as something else is a key", () => {
     true,
   );
   assert.equal(evaluate("size(request.body) == 5 && request.body.length == 3", body), true);
+});
+
+test("the shape of a body leaves nothing behind in the engine", () => {
+  // The engine keeps a type for each first entry it sees; a map of ours shows none, and is a map all the same.
+  const { value } = toCelValue({ a: { b: [1] } });
+  assert.ok(value instanceof Map);
+  assert.deepEqual([...value.entries()], []);
+  assert.deepEqual([...value.keys()], ["a"]);
+  const holds = 'request.body == {"a": {"b": [1]}} && request.body.a != {"b": [2]}';
+  assert.equal(evaluate(holds, { a: { b: [1] } }), true);
 });
 
 test("what cannot be meant is a fault when the file loads, and names what was meant", () => {

@@ -6,11 +6,11 @@ import { compileOperation, type RuleIndexes } from "./compile-operation.ts";
 import { type FaultList, indexByAgent } from "./compile-policy.ts";
 import type { CompiledOperation, CompiledPolicy, CompiledService } from "./snapshot.ts";
 
-/** Compiles one service; faults are added to the list. */
-export function compileService(
+/** Compiles one service, an operation at a time; faults are added to the list. */
+export function* compileService(
   config: ServiceConfig,
   context: { readonly rules: RuleIndexes; readonly faults: FaultList; readonly ca: string | undefined },
-): CompiledService {
+): Generator<void, CompiledService> {
   const { rules, faults, ca } = context;
   const operations = new Map<string, CompiledOperation>();
   const endpoints: { pattern: PathPattern; operation: CompiledOperation }[] = [];
@@ -19,6 +19,7 @@ export function compileService(
     const { operation, patterns } = compileOperation(operationConfig, { service: config.name, at, rules, faults });
     operations.set(name, operation);
     for (const pattern of patterns) endpoints.push({ pattern, operation });
+    yield;
   }
   const matcher = createOperationMatcher(endpoints);
   for (const [name, operation] of operations) {

@@ -24,24 +24,44 @@ export interface SnapshotInputs {
  *
  * @returns All faults at once, each with its path in the file. Never throws.
  */
-export function compileSnapshot(
-  config: Config,
-  inputs: SnapshotInputs = {},
-): { ok: true; snapshot: Snapshot } | { ok: false; faults: readonly Fault[] } {
+export function compileSnapshot(config: Config, inputs: SnapshotInputs = {}): CompiledConfig {
+  const steps = compileInSteps(config, inputs);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The rules, or all that is wrong with them. */
+export type CompiledConfig =
+  | { readonly ok: true; readonly snapshot: Snapshot }
+  | { readonly ok: false; readonly faults: readonly Fault[] };
+
+/**
+ * The same, a policy or an operation at a time, so that whoever serves calls meanwhile can let them have their turn.
+ *
+ * A step takes well under a millisecond, except for a schema or condition that is large itself.
+ */
+export function* compileInSteps(config: Config, inputs: SnapshotInputs = {}): Generator<void, CompiledConfig> {
   const faults: FaultList = [];
   const roles = compileRoles(config.roles);
   const compile = createExpressionCompiler();
-  const policies = config.policies.map((policy, index) =>
-    compilePolicy(policy, ["policies", index], { compile, faults }),
-  );
+  const policies: CompiledPolicy[] = [];
+  for (const [index, policy] of config.policies.entries()) {
+    policies.push(compilePolicy(policy, ["policies", index], { compile, faults }));
+    yield;
+  }
   const rules = compileRules(roles, policies);
   const services = new Map<string, CompiledService>();
   for (const [name, service] of config.services) {
     const ca = service.tls.ca === undefined ? undefined : inputs.authorities?.get(service.tls.ca);
-    services.set(name, compileService(service, { rules, faults, ca }));
+    services.set(name, yield* compileService(service, { rules, faults, ca }));
   }
   const agents = new Map<string, CompiledAgent>();
-  for (const [name, agent] of config.agents) agents.set(name, compileAgent(agent, roles, faults));
+  for (const [name, agent] of config.agents) {
+    agents.set(name, compileAgent(agent, roles, faults));
+    yield;
+  }
 
   if (faults.length > 0) return { ok: false, faults };
   return { ok: true, snapshot: { id: digestOf(config), config, services, agents, kills: indexKills([]) } };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { JsonValue } from "../base/json.ts";
 import { withKills } from "./compile-snapshot.ts";
 import { createCounters } from "./counters.ts";
 import { type Decision, decide } from "./decide.ts";
@@ -194,6 +195,35 @@ test("a query key that stands twice cannot slip past a rule that reads it", () =
   assert.equal(decideLine(rules, "GET /domains/a?page=1&page=2"), "permit role:any");
 });
 
+test("a form key that stands twice cannot slip past a rule that reads it, unless it says that it is a list", () => {
+  const form = (text: string) => ({
+    sent: { text, headers: [["content-type", "application/x-www-form-urlencoded"]] as const },
+  });
+  const scalar = 'has(request.body.type) && request.body.type == "NS"';
+  const list = 'has(request.body.flag) && "x" in request.body["tags[]"]';
+  const noNs = policy("no-ns", "forbid", { on: ["dns:write"], when: `(${scalar}) || (${list})` });
+  const rules = { ...all, policies: [noNs] };
+  assert.equal(decideLine(rules, "POST /domains/a", form("type=A&other=1&other=2")), "permit role:any");
+  assert.equal(decideLine(rules, "POST /domains/a", form("type=NS")), "deny denied policy:no-ns");
+  assert.equal(decideLine(rules, "POST /domains/a", form("type=A&type=NS")), "deny not_canonical policy:no-ns");
+  assert.equal(decideLine(rules, "POST /domains/a", form("flag=1&tags[]=a&tags[]=b")), "permit role:any");
+  assert.equal(decideLine(rules, "POST /domains/a", form("flag=1&tags[]=a&tags[]=x")), "deny denied policy:no-ns");
+});
+
+test("a body that would keep the rules busy is denied without being read", () => {
+  const slow = policy("slow", "forbid", { on: ["dns:write"], when: 'request.body.text.matches("(a|b)*c")' });
+  const matches = { ...all, policies: [slow] };
+  const sent = (json: JsonValue) => ({ sent: { json } });
+  assert.equal(decideLine(matches, "POST /domains/a", sent({ text: "a".repeat(1_000) })), "permit role:any");
+  const long = decide(question(snapshotOf(matches), "POST /domains/a", sent({ text: "a".repeat(1_040_000) })));
+  assert.equal(verdict(long), "deny denied policy:slow");
+  assert.equal(long.kind === "deny" ? long.reason : "", "policy_work");
+  const counts = { ...all, policies: [policy("few", "permit", { on: ["dns:write"], when: "request.body.n == 1" })] };
+  const many = (length: number) => sent({ n: 1, list: Array.from({ length }, () => 0) });
+  assert.equal(decideLine(counts, "POST /domains/a", many(19_000)), "permit policy:few role:any");
+  assert.equal(decideLine(counts, "POST /domains/a", many(20_000)), "deny denied policy:few");
+});
+
 test("a request that matches several operations needs a permit for each; forbid wins, then ask", () => {
   assert.equal(decideLine(all, "GET /both/one"), "permit role:any");
   const half = { ...all, roles: [role("any", ["dns:narrow"])] };
@@ -304,7 +334,7 @@ test("environments that differ are denied; a tenant's service is unknown to othe
     "deny denied default",
   );
   assert.equal(
-    decideLine({ ...strangers, policies: [policy("maybe", "permit", { agents: ["other"] })] }, "GET /domains/a"),
+    decideLine({ ...strangers, policies: [policy("maybe", "permit", { agents: ["other", "c*"] })] }, "GET /domains/a"),
     "deny unknown_service default",
   );
 });
@@ -406,6 +436,11 @@ test("an approval shows the request, takes the strictest terms, and binds defini
   );
   assert.notEqual(other.kind === "ask" ? other.approval.basis : "", basis, "the definition is bound");
 
+  const bare = asked.map((each) => ({ ...each, approval: each.approval && { ...approval, preview: undefined } }));
+  for (const line of ["DELETE /domains/a.example", "DELETE /domains/a.example?type=A&type=NS"]) {
+    const holes = { ...rules, services: [service("dns", bare)] };
+    assert.equal(decideLine(holes, line), "deny invalid_request operation:dns:delete policy:ask", line);
+  }
   for (const line of [
     "DELETE /domains/a.example",
     "DELETE /domains/a.example?type=A&type=NS",
@@ -413,6 +448,16 @@ test("an approval shows the request, takes the strictest terms, and binds defini
   ]) {
     assert.equal(decideLine(rules, line), "deny invalid_request operation:dns:delete policy:ask", line);
   }
+});
+
+test("a person is not shown a number that was rounded", () => {
+  const approval = { message: "Pay {body.amount}", preview: undefined, expiresSeconds: 600 };
+  const rules = { ...all, services: [service("dns", [operation("pay", { allow: ["POST /pay"], approval })])] };
+  const pay = (text: string) => ({ sent: { text, headers: [["content-type", "application/json"]] as const } });
+  const asked = decide(question(snapshotOf(rules), "POST /pay", pay('{"amount": 100}')));
+  assert.equal(asked.kind === "ask" ? asked.approval.message : "", "Pay 100");
+  const rounded = decideLine(rules, "POST /pay", pay('{"amount": 100000000000000000001}'));
+  assert.equal(rounded, "deny not_canonical operation:dns:pay");
 });
 
 test("an agent that is no longer in the file has nothing, and the call names no other agent's rules", () => {

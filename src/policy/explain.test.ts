@@ -102,6 +102,7 @@ test("what is forbidden whatever the request is, is not listed", () => {
   ]);
   assert.deepEqual(scopes({ agents: [agent("bot", ["any"], { expires: NOON })] }), []);
   assert.deepEqual(scopes({ agents: [agent("bot", [])] }), []);
+  assert.deepEqual(scopes({ agents: [agent("bot", ["reader"])] }), ["dns:read"]);
   assert.deepEqual(scopes({ agents: [] }), []);
   assert.deepEqual(scopes({ services: [service("dns", operations, { tenant: "acme" })] }), []);
   assert.deepEqual(

@@ -81,11 +81,14 @@ function bodyFault(schema: CompiledSchema, { content }: CanonicalRequest): strin
     case "opaque":
       return "body is neither JSON nor a form";
     case "json":
-    case "form": {
-      const fault = schema.check(content.value);
-      return fault === undefined ? undefined : `body ${fault}`;
-    }
+      return inBody(schema.check(content.value));
+    case "form":
+      return inBody(schema.checkForm(content.value));
     default:
       return content satisfies never;
   }
+}
+
+function inBody(fault: string | undefined): string | undefined {
+  return fault === undefined ? undefined : `body ${fault}`;
 }

@@ -12,6 +12,7 @@ export function parameterKeyFault(where: "query" | "form", key: string): Refused
   const name = `the ${where} key ${quote(key)}`;
   if (hasControl(key)) return ambiguous(`${name} holds a control character`, "Leave control characters out of keys.");
   if (isStillEncoded(key)) return ambiguous(`${name} is encoded twice`, "Encode each character of a key once.");
+  if (/[&=;#]/.test(key)) return ambiguous(`${name} holds a separator`, "Leave `&`, `=`, `;` and `#` out of keys.");
   if (hasOuterSpace(key)) return ambiguous(`${name} begins or ends with white space`, "Trim the keys.");
   if (compatible(key) !== key) {
     return ambiguous(
