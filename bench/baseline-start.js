@@ -1,2 +1,3 @@
-// Node and nothing else: what `doorward connect` is compared with.
+// Node and nothing else: what `doorward connect` is compared with. It stays until its stdin ends, to be measured.
 process.stdout.write("\n");
+process.stdin.resume();

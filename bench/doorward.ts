@@ -41,13 +41,16 @@ export function startDaemon({ home, env }: BenchHome, flags: readonly string[] =
   return startProgram(words, { core: SERVER_CORE, env, ready: /ready on (http\S+)/ });
 }
 
-export interface ConnectRun {
+/** One start, as who started it sees it. */
+export interface Start {
+  /** Until the first line of output. */
   readonly milliseconds: number;
+  /** The most memory held until then. */
   readonly peakMb: number;
 }
 
 /** Starts `doorward connect` and times its answer to `tools/list`, as a client sees it; also the most memory that it held. */
-export async function timeConnect({ home, env }: BenchHome, core: number): Promise<ConnectRun> {
+export async function timeConnect({ home, env }: BenchHome, core: number): Promise<Start> {
   const message = { jsonrpc: "2.0", id: 1, method: "tools/list", params: { _meta: MODERN_META } };
   const begin = performance.now();
   const child = spawnPinned([process.execPath, LAUNCHER, "connect", "--agent", AGENT, "--home", home], { core, env });
@@ -64,14 +67,16 @@ export async function timeConnect({ home, env }: BenchHome, core: number): Promi
 }
 
 /** Times bare Node: from its start until the first line of a program of one line. */
-export async function timeBareNode(core: number): Promise<number> {
+export async function timeBareNode(core: number): Promise<Start> {
   const begin = performance.now();
   const child = spawnPinned([process.execPath, join(import.meta.dirname, "baseline-start.js")], { core });
   const ended = once(child, "exit");
   await firstLine(child.stdout!);
   const milliseconds = performance.now() - begin;
+  const peakMb = memoryMb(child.pid!, "VmHWM");
+  child.stdin!.end();
   await ended;
-  return milliseconds;
+  return { milliseconds, peakMb };
 }
 
 export const MODERN_META = {

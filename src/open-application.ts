@@ -21,7 +21,8 @@ import { createExplainer } from "./broker/explain-call.ts";
 import { createHolds } from "./broker/hold-call.ts";
 import { fetchPreview } from "./broker/preview-call.ts";
 import { createRecentDecisions } from "./broker/recent-decisions.ts";
-import { createRules, type LoadAnswer, type RulesState } from "./broker/rules-in-force.ts";
+import { recordRefusal } from "./broker/record-refusal.ts";
+import { createRules, type LoadAnswer } from "./broker/rules-in-force.ts";
 import type { Application, ApplicationOptions, Served } from "./cli/application.ts";
 import { watchConfig } from "./config/watch-config.ts";
 import { createEgress } from "./egress/egress.ts";
@@ -34,9 +35,10 @@ import { secretActions } from "./http/admin-secrets.ts";
 import { serviceActions } from "./http/admin-services.ts";
 import { systemActions } from "./http/admin-system.ts";
 import { createApiEndpoint } from "./http/api-endpoint.ts";
+import { approvalPage } from "./http/approval-page.ts";
 import { ownNames, SOCKET_NAMES } from "./http/check-host.ts";
 import { trustedProxies } from "./http/client-address.ts";
-import { createFront, type FrontDeps, type SideRoute } from "./http/create-front.ts";
+import { createFront, type FrontDeps, recordStray, type SideRoute } from "./http/create-front.ts";
 import { createEditRules } from "./http/edit-rules.ts";
 import { createHealthRoutes } from "./http/health-routes.ts";
 import { listenSocket, listenTcp } from "./http/listen.ts";
@@ -47,6 +49,7 @@ import { createApiKeyStore } from "./identity/api-key-store.ts";
 import { ApiKeys } from "./identity/api-keys.ts";
 import { createAuthThrottle } from "./identity/auth-throttle.ts";
 import { createAuthenticator } from "./identity/authenticate.ts";
+import type { Principal } from "./identity/principal.ts";
 import { createDispatch } from "./mcp/dispatch.ts";
 import { createMcpEndpoint } from "./mcp/http-endpoint.ts";
 import { createSessions } from "./mcp/sessions.ts";
@@ -219,6 +222,8 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     createExplainTool({ explainer, findDecision: recent.find }),
     createStatusTool({ approvals, now }),
   ];
+  const refused = (caller: { readonly principal: Principal; readonly requestId: string }, reason: string) =>
+    recordRefusal(audit, { ...caller, door: "mcp", code: "invalid_request", reason });
   const dispatch = createDispatch({ name: "doorward", version: VERSION }, tools, fault);
 
   let draining = false;
@@ -314,7 +319,7 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
       audit,
       credentialOf: (service) => snapshot().services.get(service)?.config.credential,
       api,
-      mcp: createMcpEndpoint({ dispatch, sessions, now }),
+      mcp: createMcpEndpoint({ dispatch, sessions, now, refused }),
       now,
       fault,
     };
@@ -323,11 +328,15 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     const side: SideRoute = async (request, response, id) =>
       (await admin(request, response, id)) || (await health(request, response, id));
     const local = createFront({ ...shared, names: SOCKET_NAMES, side, local: true });
-    const stdio = createStdioUpgrade({ authenticate, audit, dispatch, now });
-    const tcp = await listenTcp((request, response) => front(request, response), { ...wanted, tls });
+    const stdio = createStdioUpgrade({ authenticate, audit, dispatch, now, refused });
+    const broken = (problem: Problem, requestId: string, ip: string) =>
+      recordStray({ audit, throttle, now }, problem, requestId, ip);
+    const tcp = await listenTcp((request, response) => front(request, response), { ...wanted, tls, broken });
     address = tcp.address;
+    const outside: SideRoute = (request, response, id) =>
+      approvalPage(request, response, id) || health(request, response, id);
     const bound = { host: wanted.host, port: Number(new URL(tcp.address).port) };
-    const front = createFront({ ...shared, names: ownNames(bound, server.publicUrl), side: health });
+    const front = createFront({ ...shared, names: ownNames(bound, server.publicUrl), side: outside });
     const socket = await listenSocket(local, home.socket, stdio.upgrade);
     const watcher = watchConfig(
       home.config,
@@ -365,8 +374,6 @@ export class ConfigRefused extends Error {
     this.findings = answer.findings;
   }
 }
-
-export type { RulesState };
 
 /** Checks a proof. @returns Who it is, for the evidence. */
 async function prove(owner: Owner, { key, passphrase }: OwnerProof, needed: Proof, now: Date): Promise<string> {

@@ -3,6 +3,7 @@ import type { AuditLog } from "../audit/event.ts";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
 import { sendProblem } from "../base/send-problem.ts";
+import { type EarlyRefusal, recordRefusal } from "../broker/record-refusal.ts";
 import type { AuthThrottle } from "../identity/auth-throttle.ts";
 import type { Authenticate } from "../identity/authenticate.ts";
 import type { Principal } from "../identity/principal.ts";
@@ -42,7 +43,10 @@ export function createFront(deps: FrontDeps): (request: IncomingMessage, respons
     request.on("error", () => {});
     response.on("error", () => {});
     const misdirected = checkHost(request, deps.names);
-    if (misdirected !== undefined) return refuse(request, response, misdirected, requestId);
+    if (misdirected !== undefined) {
+      recordStray(deps, misdirected, requestId, addressOf(deps, request));
+      return refuse(request, response, misdirected, requestId);
+    }
     route(deps, request, response, requestId).catch((error: unknown) => {
       if (error instanceof Problem) return refuse(request, response, error, requestId);
       deps.fault(error, requestId);
@@ -62,7 +66,8 @@ async function route(
   const path = url.split("?", 1)[0]!;
   if (path === "/mcp") {
     const { principal } = await identify(deps, request, requestId, "", undefined);
-    return deps.mcp(request, response, { principal, requestId });
+    const served = deps.mcp(request, response, { principal, requestId });
+    return orRecorded(deps, { requestId, principal, door: "mcp" }, served);
   }
   if (await deps.side(request, response, requestId)) return;
   if (!url.startsWith("/")) throw new Problem("not_canonical", { detail: "the request target must begin with `/`" });
@@ -86,19 +91,55 @@ async function api(
     question === -1 ? "" : rest.slice(question),
     deps.credentialOf(service),
   );
-  await deps.api(request, response, {
-    principal: found.principal,
-    requestId,
-    service,
-    target: (path === "" ? "/" : path) + found.search,
-    headers: found.headers,
-  });
+  const { principal } = found;
+  const target = (path === "" ? "/" : path) + found.search;
+  const served = deps.api(request, response, { principal, requestId, service, target, headers: found.headers });
+  return orRecorded(deps, { requestId, principal, door: "api", service }, served);
+}
+
+/** A refusal that a plane throws comes from before the call: it is put on record here. */
+async function orRecorded(
+  deps: FrontDeps,
+  caller: Pick<EarlyRefusal, "requestId" | "principal" | "door" | "service">,
+  served: Promise<void>,
+): Promise<void> {
+  try {
+    await served;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    await recordRefusal(deps.audit, { ...caller, code: error.code, reason: error.reason ?? error.message });
+    throw error;
+  }
 }
 
 interface Identified {
   readonly principal: Principal;
   readonly headers: readonly (readonly [string, string])[];
   readonly search: string;
+}
+
+function addressOf(deps: FrontDeps, request: IncomingMessage): string {
+  return deps.local === true ? "unix" : clientAddress(request, deps.trusted);
+}
+
+/**
+ * Puts on record what came without any identity: a foreign Host or Origin, or no valid HTTP. An address that does so too
+ * often is not written down each time; the answer does not wait for it, since nothing was asked of us.
+ */
+export function recordStray(
+  deps: Pick<FrontDeps, "audit" | "throttle" | "now">,
+  problem: Problem,
+  requestId: string,
+  ip: string,
+): void {
+  if (deps.throttle.failed(ip, deps.now()).limited) return;
+  const event = {
+    type: "token.refused",
+    request_id: requestId,
+    code: problem.code,
+    data: { reason: problem.message, ip },
+  } as const;
+  deps.audit.append(event).catch(() => {});
 }
 
 /** Longest purpose or task that is read. */
@@ -113,7 +154,7 @@ async function identify(
   credential: CredentialPlace | undefined,
 ): Promise<Identified> {
   const headers = pairs(request.rawHeaders);
-  const ip = deps.local === true ? "unix" : clientAddress(request, deps.trusted);
+  const ip = addressOf(deps, request);
   const now = deps.now();
   const found = tokenFromRequest({ headers, search, credential });
   const purpose = contextHeader(request, "doorward-purpose");

@@ -1,7 +1,7 @@
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server, type ServerOptions, type ServerResponse, STATUS_CODES } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
@@ -30,6 +30,9 @@ const SERVER_OPTIONS: ServerOptions = {
 
 type Handler = ReturnType<typeof createFront>;
 
+/** Told of what was not valid HTTP, or did not arrive in time. */
+export type BrokenRequest = (problem: Problem, requestId: string, ip: string) => void;
+
 export interface Listener {
   readonly server: Server;
   /** `http://127.0.0.1:7420`; for the local socket its path. */
@@ -40,24 +43,21 @@ export interface Listener {
 
 export type UpgradeHandler = (request: Parameters<Handler>[0], socket: Duplex, head: Buffer) => void;
 
-/**
- * Listens on TCP.
- *
- * @param tls - PEM texts; without them plain HTTP, which the configuration allows on loopback or behind a named proxy only.
- */
-export async function listenTcp(
-  handler: Handler,
-  {
-    host,
-    port,
-    tls,
-  }: { readonly host: string; readonly port: number; readonly tls: { cert: string; key: string } | undefined },
-): Promise<Listener> {
+export interface TcpOptions {
+  readonly host: string;
+  readonly port: number;
+  /** PEM texts; without them plain HTTP, which the configuration allows on loopback or behind a named proxy only. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly broken: BrokenRequest;
+}
+
+/** Listens on TCP. */
+export async function listenTcp(handler: Handler, { host, port, tls, broken }: TcpOptions): Promise<Listener> {
   const server =
     tls === undefined
       ? createServer(SERVER_OPTIONS, handler)
       : (createTlsServer({ ...SERVER_OPTIONS, ...tls, minVersion: "TLSv1.2" }, handler) as unknown as Server);
-  prepare(server);
+  prepare(server, broken);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port }, resolve);
@@ -78,7 +78,7 @@ export async function listenTcp(
  */
 export async function listenSocket(handler: Handler, path: string, upgrade: UpgradeHandler): Promise<Listener> {
   const server = createServer(SERVER_OPTIONS, handler);
-  prepare(server);
+  prepare(server, () => {});
   server.on("upgrade", upgrade);
   rmSync(path, { force: true });
   const mask = process.umask(0o177);
@@ -94,7 +94,7 @@ export async function listenSocket(handler: Handler, path: string, upgrade: Upgr
   return { server, address: path, close: () => close(server) };
 }
 
-function prepare(server: Server): void {
+function prepare(server: Server, broken: BrokenRequest): void {
   server.maxHeadersCount = HEADERS_COUNT;
   server.maxConnections = CONNECTIONS;
   const latest = new WeakMap<Duplex, ServerResponse>();
@@ -103,7 +103,7 @@ function prepare(server: Server): void {
     const response = latest.get(socket);
     const underWay = response?.headersSent === true && !response.writableFinished;
     if (underWay || !socket.writable || error.code === "ECONNRESET") socket.destroy();
-    else answerBrokenRequest(error, socket);
+    else answerBrokenRequest(error, socket, broken);
   });
 }
 
@@ -115,9 +115,10 @@ function close(server: Server): Promise<void> {
 }
 
 /** Answers what Node's parser would not give to a handler: the refusal has the contract's form here too. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex, broken: BrokenRequest): void {
   const problem = brokenRequest(error);
   const requestId = newId("req");
+  broken(problem, requestId, (socket as Socket).remoteAddress ?? "unix");
   const body = JSON.stringify(problemDocument(problem, requestId));
   socket.end(
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: application/problem+json\r\n` +

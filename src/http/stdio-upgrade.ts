@@ -7,7 +7,7 @@ import { problemDocument } from "../base/send-problem.ts";
 import type { Authenticate } from "../identity/authenticate.ts";
 import { tokenFromRequest } from "../identity/token-from-request.ts";
 import type { Dispatch } from "../mcp/dispatch.ts";
-import { serveStdio } from "../mcp/stdio-endpoint.ts";
+import { type StdioDeps, serveStdio } from "../mcp/stdio-endpoint.ts";
 
 export interface StdioUpgrade {
   /** Turns `GET /stdio` on the local socket into lines of MCP, after the key was checked. */
@@ -20,6 +20,7 @@ export function createStdioUpgrade(deps: {
   readonly authenticate: Authenticate;
   readonly audit: AuditLog;
   readonly dispatch: Dispatch;
+  readonly refused: StdioDeps["refused"];
   readonly now: () => Date;
 }): StdioUpgrade {
   const open = new Set<Duplex>();
@@ -59,7 +60,11 @@ export function createStdioUpgrade(deps: {
       socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: doorward-stdio\r\n\r\n");
       open.add(socket);
       socket.on("close", () => open.delete(socket));
-      serveStdio(socket, { dispatch: deps.dispatch, authenticate: () => authenticate(token) }, head);
+      serveStdio(
+        socket,
+        { dispatch: deps.dispatch, refused: deps.refused, authenticate: () => authenticate(token) },
+        head,
+      );
     },
     close() {
       for (const socket of open) socket.end();

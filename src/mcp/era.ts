@@ -52,7 +52,8 @@ export function classify(message: RpcMessage, headers: McpHeaders | undefined): 
   if (headers?.version !== undefined && headers.version !== claimed) {
     throw mismatch(`the body says ${claimed}, the MCP-Protocol-Version header ${headers.version}`);
   }
-  if (!isModern(claimed)) return "legacy";
+  // A version that nobody knows is answered as the stateless revisions do: only they claim one in each message.
+  if (LEGACY_VERSIONS.includes(claimed)) return "legacy";
   if (message.kind === "notification") return "modern";
   checkEnvelope(meta!);
   if (!MODERN_VERSIONS.includes(claimed)) {

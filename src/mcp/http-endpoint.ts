@@ -28,6 +28,11 @@ export interface McpEndpointDeps {
   readonly dispatch: Dispatch;
   readonly sessions: Sessions;
   readonly now: () => Date;
+  /** Puts on record what is no message that can be dispatched. @throws {Problem} `audit_unavailable`. */
+  readonly refused: (
+    caller: { readonly principal: Principal; readonly requestId: string },
+    reason: string,
+  ) => Promise<void>;
 }
 
 /** Serves `/mcp` to one authenticated request, in both eras (Streamable HTTP). */
@@ -86,6 +91,7 @@ async function post(
     await legacy(deps, { request, response, principal, requestId, message, lossy: parsed.lossy });
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
+    if (error.status === 400) await deps.refused({ principal, requestId }, error.message);
     sendMessage(response, error.status, errorMessage(id, error), requestId);
   }
 }

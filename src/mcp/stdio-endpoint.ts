@@ -17,6 +17,11 @@ const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
 
 export interface StdioDeps {
   readonly dispatch: Dispatch;
+  /** Puts on record what is no message that can be dispatched. */
+  readonly refused: (
+    caller: { readonly principal: Principal; readonly requestId: string },
+    reason: string,
+  ) => Promise<void>;
   /** Asked for each message, so that a revoked key or a killed agent is stopped in mid-connection. */
   readonly authenticate: () => { readonly ok: true; readonly principal: Principal } | { readonly ok: false };
 }
@@ -100,10 +105,19 @@ async function handleLine(
     };
     send(resultMessage(message.id, await deps.dispatch(message, context)));
   } catch (error) {
-    send(errorMessage(id, asRpcError(error)));
+    const problem = asRpcError(error);
+    if (!begun) await recordRefused(deps, problem);
+    send(errorMessage(id, problem));
   } finally {
     if (begun) running.delete(id!);
   }
+}
+
+/** What was refused before it was dispatched is evidence too, if its sender is still somebody. */
+async function recordRefused(deps: StdioDeps, error: RpcError): Promise<void> {
+  const caller = deps.authenticate();
+  if (!caller.ok) return;
+  await deps.refused({ principal: caller.principal, requestId: newId("req") }, error.message).catch(() => {});
 }
 
 function asRpcError(error: unknown): RpcError {

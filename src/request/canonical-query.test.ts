@@ -125,7 +125,7 @@ test("law: an upstream that splits at `&` or `;` and decodes finds the pairs tha
         query.map(([key, value = ""]) => [key, value]),
       );
       assert.equal(accepted({ target: `/${sent}` }).search, sent, "a fixed point");
-      for (const [key] of query) assert.doesNotMatch(key, /^[^a-z]*_[^a-z]*method[^a-z]*$/i);
+      for (const [key] of query) assert.doesNotMatch(key, /^[^a-zé]*_[^a-zé]*method[^a-zé]*$/i);
     }),
     { numRuns: 1_000 },
   );

@@ -15,7 +15,7 @@ const OVERRIDES = new Set([
   "xmethod",
   "xoriginalmethod",
 ]);
-const SEPARATORS = /[-_.\s+$]/g;
+const SEPARATORS = /[^\p{L}\p{N}]/gu;
 
 /**
  * Whether a query key, form key or part name is a method override: `_method`, `X-HTTP-Method-Override`, `_httpMethod[]`.
@@ -45,6 +45,7 @@ export function isMethodOverrideProperty(key: string): boolean {
 
 /** Whether a header is one. @param name - Lower case, with `-` for `_`. */
 export function isMethodOverrideHeader(name: string): boolean {
+  if (!name.includes("method")) return false;
   const letters = name.replace(SEPARATORS, "");
   return OVERRIDES.has(letters) || /method-?override|override-?method/.test(name);
 }

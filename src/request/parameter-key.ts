@@ -2,6 +2,8 @@ import { compatible, hasControl, hasOuterSpace, isStillEncoded } from "./hazards
 import { isMethodOverrideKey } from "./method-override.ts";
 import { ambiguous, quote, type Refused } from "./refusal.ts";
 
+const PLAIN_KEY = /^[A-Za-z0-9_-]*$/;
+
 /**
  * Looks for what makes the name of a query or form parameter ambiguous, one name at a time.
  *
@@ -9,6 +11,7 @@ import { ambiguous, quote, type Refused } from "./refusal.ts";
  * @param key - Decoded once.
  */
 export function parameterKeyFault(where: "query" | "form", key: string): Refused | undefined {
+  if (PLAIN_KEY.test(key) && !isMethodOverrideKey(key)) return undefined;
   const name = `the ${where} key ${quote(key)}`;
   if (hasControl(key)) return ambiguous(`${name} holds a control character`, "Leave control characters out of keys.");
   if (isStillEncoded(key)) return ambiguous(`${name} is encoded twice`, "Encode each character of a key once.");

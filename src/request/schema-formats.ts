@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from "node:net";
+import ipaddr from "ipaddr.js";
 
 const DATE = /^(\d{4})-(\d{2})-(\d{2})$/;
 const TIME = /^([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(?:\.\d{1,9})?(?:z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i;
@@ -15,8 +15,8 @@ export const SCHEMA_FORMATS: Readonly<Record<string, (text: string) => boolean>>
   time: (text) => TIME.test(text),
   "date-time": (text) => /[Tt ]/.test(text[10] ?? "") && isDate(text.slice(0, 10)) && TIME.test(text.slice(11)),
   uuid: (text) => UUID.test(text),
-  ipv4: isIPv4,
-  ipv6: isIPv6,
+  ipv4: (text) => ipaddr.IPv4.isValidFourPartDecimal(text),
+  ipv6: (text) => !text.includes("%") && ipaddr.IPv6.isValid(text),
   hostname: isHostname,
   email: isEmail,
   uri: (text) => URI.test(text),

@@ -1,0 +1,34 @@
+import type { AuditLog } from "../audit/event.ts";
+import type { ProblemCode } from "../base/problem.ts";
+import type { Principal } from "../identity/principal.ts";
+
+/** What was refused before it was a call: unreadable, too large, not a message. */
+export interface EarlyRefusal {
+  readonly requestId: string;
+  readonly principal: Principal;
+  readonly door: "api" | "mcp";
+  readonly code: ProblemCode;
+  /** Ours; for the evidence. */
+  readonly reason: string;
+  readonly service?: string;
+}
+
+/**
+ * Puts a refusal on record that the broker never saw, so that a caller's bad input is evidence like a denial.
+ *
+ * @throws {Problem} `audit_unavailable`.
+ */
+export function recordRefusal(audit: AuditLog, refusal: EarlyRefusal): Promise<void> {
+  const { requestId, principal, door, code, reason, service } = refusal;
+  return audit.append({
+    type: "call.decided",
+    request_id: requestId,
+    agent: principal.agent,
+    tenant: principal.tenant,
+    service: service?.slice(0, 64),
+    decision: "deny",
+    rules: [],
+    code,
+    data: { door, client: principal.client, ip: principal.ip, reason: reason.slice(0, 500) },
+  });
+}
