@@ -17,6 +17,8 @@ export type CheckedConfig =
       /** Contents of the files under `tls.ca`, by path. */
       readonly authorities: ReadonlyMap<string, string>;
       readonly bytes: Uint8Array;
+      /** Where a path stands in the text; absent when the text was parsed in a worker. */
+      readonly locate?: Locate;
       readonly warnings: readonly Finding[];
     }
   | { readonly ok: false; readonly findings: readonly Finding[] };
@@ -42,7 +44,14 @@ export async function checkConfigText(bytes: Uint8Array, path: string): Promise<
   const compiled = compileSnapshot(parsed.config, { authorities });
   if (!compiled.ok) findings.push(...toFindings(compiled.faults, parsed.locate));
   if (!compiled.ok || findings.length > 0) return { ok: false, findings: inOrder([...findings, ...parsed.warnings]) };
-  return { ok: true, snapshot: compiled.snapshot, authorities, bytes, warnings: parsed.warnings };
+  return {
+    ok: true,
+    snapshot: compiled.snapshot,
+    authorities,
+    bytes,
+    locate: parsed.locate,
+    warnings: parsed.warnings,
+  };
 }
 
 /** What a host's spelling says of it, in the file's words. */

@@ -1,12 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { checkConfigFile } from "../broker/check-config.ts";
+import { type CheckedConfig, checkConfigFile } from "../broker/check-config.ts";
 import type { CallExplanation } from "../broker/explain-call.ts";
 import type { LoadAnswer } from "../broker/rules-in-force.ts";
 import type { Finding } from "../config/schema.ts";
+import { readSecretNames } from "../vault/secret-names-store.ts";
 import { type Cli, homeOf, optionsOf, show, withAdmin } from "./command-context.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
+import { missingSecrets } from "./missing-secrets.ts";
 
 interface ExplainOptions {
   readonly agent: string;
@@ -32,7 +34,7 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
     .action(async (file: string | undefined, _: unknown, command: Command) => {
       const path = file === undefined ? homeOf(cli, command).config : resolve(file);
       const checked = await checkConfigFile(path, { mustExist: true });
-      const findings = checked.ok ? checked.warnings : checked.findings;
+      const findings = checked.ok ? [...checked.warnings, ...absentSecrets(cli, command, checked)] : checked.findings;
       show(cli, command, { ok: checked.ok, findings: findings.map(shownFinding) }, () => [
         ...findings.map(printFinding),
         checked.ok ? `${path} holds` : `${path} does not hold`,
@@ -98,6 +100,13 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
         });
       });
   }
+}
+
+function absentSecrets(cli: Cli, command: Command, checked: CheckedConfig & { ok: true }): readonly Finding[] {
+  if (checked.locate === undefined) return [];
+  const { snapshot, locate } = checked;
+  const known = readSecretNames(homeOf(cli, command).state);
+  return missingSecrets({ config: snapshot.config, locate }, known, cli.environment.get);
 }
 
 export function printFinding({ line, column, path, problem, remedy, severity }: Finding): string {

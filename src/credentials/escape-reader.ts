@@ -197,7 +197,6 @@ export class EscapeReader {
     const follows = FOLLOWS.get(this.#bytes[at]!);
     if (follows === undefined) return true;
     const next = this.#readAt(at + 1, depth - 1);
-    if (this.#starved) return true;
     for (let i = 1; i < next.length; i += 2) if (follows[next[i]!] === 1) return true;
     return false;
   }

@@ -202,6 +202,12 @@ test("the union of overlapping, nested and touching secrets is one redaction", (
   assert.deepEqual(scrubber.text("<abcdefgh abcdefgh>"), { text: `<${MARKER} ${MARKER}>`, redacted: 2 });
 });
 
+test("a secret is found where the beginning of a longer one was under way", () => {
+  const scrubber = scrubberOf("abcdefgh", "00abcdefgh11");
+  assert.equal(scrubber.text("<00abcdefgh>").text, `<00${MARKER}>`);
+  assert.equal(scrubber.text("<00abcdefgh11>").text, `<${MARKER}>`);
+});
+
 test("the base64 characters that share bits with the neighbours go too", () => {
   const scrubber = scrubberOf("s3cr3t-value");
   for (const before of ["", "a", "ab", "abc"]) {
