@@ -1,4 +1,5 @@
-import { CHARACTER, EscapeReader } from "./escape-reader.ts";
+import { EscapeReader } from "./escape-reader.ts";
+import { CHARACTER } from "./escape-symbols.ts";
 import { FOLD, fold } from "./fold.ts";
 import { buildAutomaton, type NeedleAutomaton } from "./needle-automaton.ts";
 import { type Needle, needlesOf } from "./needles-of.ts";

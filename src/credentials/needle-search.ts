@@ -1,5 +1,6 @@
 import { bytesOfSymbol, type CompiledNeedles, firstByteOf } from "./compile-needles.ts";
-import { CHARACTER, type EscapeReader } from "./escape-reader.ts";
+import type { EscapeReader } from "./escape-reader.ts";
+import { CHARACTER } from "./escape-symbols.ts";
 import { Spans } from "./spans.ts";
 
 /**

@@ -59,7 +59,7 @@ function nested(inner: Uint8Array): Needle[] {
     standard.toString("latin1").replace(/\+/g, "-").replace(/\//g, "_"),
   ]);
   return [...spellings].flatMap((text) =>
-    [0, 1, 2].map((offset) => plain(base64At(Buffer.from(text, "latin1"), offset).core)),
+    [0, 1, 2].map((offset) => ({ ...base64At(Buffer.from(text, "latin1"), offset), heads: [] })),
   );
 }
 

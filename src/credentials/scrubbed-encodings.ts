@@ -71,5 +71,5 @@ export const NOT_SCRUBBED: readonly string[] = [
   "digests, ciphertexts, compressed data within the answer, base32, base58, octal escapes, reversal, and other transformations",
   "base64 of text in which the secret stands escaped in another way than JSON does it, and base64 of UTF-16",
   "more than three escapes within each other, and a character whose escape takes more than 768 bytes",
-  "for secrets over 512 bytes in base64: the first character, if it shares up to four bits with the byte before",
+  "of a secret over 512 bytes in base64, and of base64 within base64: the first character, if it shares up to four bits with what stands before",
 ];

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Secret } from "../base/secret.ts";
 import { CHARACTER_ESCAPES, choicesFrom, ESCAPES, FORMS, leaks } from "./encodings.testing.ts";
+import { SCRUBBED_ENCODINGS } from "./scrubbed-encodings.ts";
 import { createScrubber, type Scrubber } from "./scrubber.ts";
 
 const MARKER = "[redacted]";
@@ -64,6 +65,14 @@ for (const [form, encode] of Object.entries(FORMS)) {
     );
   });
 }
+
+test("the examples of the published list are taken out", () => {
+  const scrubber = scrubberOf('s3cr3t/"key"');
+  const { forms, escapes } = SCRUBBED_ENCODINGS;
+  const examples = [...forms, ...escapes].map(({ example }) => example).filter((example) => !/…| for /.test(example));
+  assert.equal(examples.length, 8);
+  for (const example of examples) assert.match(scrubber.text(`(${example})`).text, /^\(\[redacted\]=*\)$/, example);
+});
 
 test("characters are found escaped as characters, surrogate pairs too", () => {
   fc.assert(

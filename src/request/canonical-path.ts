@@ -70,9 +70,6 @@ function pathFault(raw: string): Refused | undefined {
     );
   }
   if (raw.startsWith("//")) return doubledSlash();
-  if (raw.includes("\\")) {
-    return ambiguous("the path holds a backslash", "Write `/` between segments; a backslash has no place in a path.");
-  }
   return undefined;
 }
 

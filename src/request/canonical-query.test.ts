@@ -52,6 +52,8 @@ const REFUSED: Record<string, readonly string[]> = {
     "%5fmethod=x",
     "_method",
     "_method[]=x",
+    "[_method=x",
+    "[_method]=x",
     "_method[a]=x",
     "__method=x",
     ".method=x",

@@ -52,5 +52,8 @@ export function isMethodOverrideHeader(name: string): boolean {
 
 /** Lower case, trimmed, without what PHP would read as an index. */
 function bare(key: string): string {
-  return compatible(key).trim().toLowerCase().replace(/\[.*$/s, "");
+  return compatible(key)
+    .trim()
+    .toLowerCase()
+    .replace(/(?<=.)\[.*$/s, "");
 }

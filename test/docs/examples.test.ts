@@ -42,12 +42,16 @@ test("every command and option that a page names exists", () => {
   assert.deepEqual(unknown, []);
 });
 
-/** Everything written as `doorward …`: in the prose, and at the beginning of a line of a shell block, behind pipes too. */
+/** Everything typed as `doorward …`: in the prose, and in blocks of a shell, behind pipes too. */
 function commandsOf(page: Page): readonly (readonly string[])[] {
-  const shell = blocksOf(page).filter(({ info }) => info === "sh" || info === "console");
-  const lines = shell.flatMap(({ text }) => text.replaceAll("\\\n", " ").split("\n"));
-  const typed = lines.flatMap((line) => /(?:^|\$ |\| )doorward (.*)$/.exec(line)?.[1] ?? []);
-  const named = Array.from(proseOf(page).matchAll(/`doorward ([^`]+)`/g), ([, words = ""]) => words);
+  const typed = blocksOf(page).flatMap(({ info, text }) => {
+    const lines = text.replaceAll("\\\n", " ").split("\n");
+    if (info === "sh") return lines.flatMap((line) => /(?:^|\| |home )doorward (.*)$/.exec(line)?.[1] ?? []);
+    if (info === "console") return lines.flatMap((line) => /^\$ (?:.* \| )?doorward (.*)$/.exec(line)?.[1] ?? []);
+    return [];
+  });
+  // `doorward ready on …` is what the daemon says.
+  const named = Array.from(proseOf(page).matchAll(/`doorward (?!ready)([^`]+)`/g), ([, words = ""]) => words);
   return [...typed, ...named].map((text) => text.split("#")[0]!.trim().split(/\s+/));
 }
 
