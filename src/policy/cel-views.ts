@@ -45,8 +45,6 @@ export const CEL_FIELDS = {
   },
 } as const satisfies Record<string, Record<string, string>>;
 
-export type CelVariable = keyof typeof CEL_FIELDS;
-
 /** The engine knows a value's type by its class, so each variable has one. Absent fields are `undefined`. */
 export class PrincipalView {
   readonly agent: string;

@@ -47,7 +47,7 @@ export function createExpressionCompiler(): CompileExpression {
       if (first !== undefined) return { ok: false, ...first };
       const check = run.check();
       if (!check.valid)
-        return refused(clause(check.error), "Correct the expression; docs/policy.md lists what it can name.");
+        return refused(clause(check.error), "Correct the expression; docs/rules.md lists what it can name.");
       if (check.type !== "bool" && check.type !== "dyn") {
         return refused(`gives ${check.type}, not true or false`, "Compare it with something.");
       }
@@ -58,7 +58,7 @@ export function createExpressionCompiler(): CompileExpression {
       };
       return { ok: true, expression: { text, review, evaluate } };
     } catch (error) {
-      return refused(clause(error), "Correct the expression; docs/policy.md lists what it can name.");
+      return refused(clause(error), "Correct the expression; docs/rules.md lists what it can name.");
     }
   };
 }

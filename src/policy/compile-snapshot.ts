@@ -8,8 +8,6 @@ import { indexKills, type Kill } from "./kills.ts";
 import { createScopeIndex } from "./scope-index.ts";
 import type { CompiledAgent, CompiledPolicy, CompiledRole, CompiledService, Snapshot } from "./snapshot.ts";
 
-export type { CompiledAgent, CompiledOperation, CompiledService, Snapshot } from "./snapshot.ts";
-
 /** What the file names and this folder cannot read. */
 export interface SnapshotInputs {
   /** Contents (PEM) of the files under `tls.ca`, by path. Absent for a check that needs no connection. */

@@ -272,6 +272,13 @@ test("what matches no operation is unknown, and a schema is part of the match", 
     );
   }
   assert.equal(decideLine(bodied, "POST /r"), "deny unknown_operation default");
+  const form = (text: string) => ({ text, headers: [["content-type", "application/x-www-form-urlencoded"]] as const });
+  assert.equal(
+    decideLine(bodied, "POST /r", { sent: form("n=5") }),
+    "permit role:any",
+    "a form's text is read as the number",
+  );
+  assert.equal(decideLine(bodied, "POST /r", { sent: form("n=6") }), "deny unknown_operation default");
   const opaque = { text: "n=5", headers: [["content-type", "text/plain"]] as const };
   assert.equal(decideLine(bodied, "POST /r", { sent: opaque }), "deny unknown_operation default");
 });

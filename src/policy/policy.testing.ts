@@ -9,9 +9,10 @@ import type {
 } from "../config/schema.ts";
 import type { Principal } from "../identity/principal.ts";
 import { type CanonicalRequest, canonicalise } from "../request/canonicalise.ts";
-import { compileSnapshot, type Snapshot } from "./compile-snapshot.ts";
+import { compileSnapshot } from "./compile-snapshot.ts";
 import { createCounters } from "./counters.ts";
 import type { Question } from "./decide.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 /** A working day's noon. */
 export const NOON = new Date("2026-11-18T12:00:00Z");

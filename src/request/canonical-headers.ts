@@ -14,7 +14,6 @@ export type CanonicalHeaders =
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e]*$/;
-const OUTER_WHITE_SPACE = /^[ \t]+|[ \t]+$/g;
 
 /**
  * Lets those of an agent's headers through that may pass, adds the owner's, and sorts them by name.
@@ -39,7 +38,7 @@ export function canonicalHeaders(raw: readonly Header[], form: RequestForm): Can
     else {
       const fault = valueFault(name, value);
       if (fault !== undefined) return fault;
-      passed.push([name, value.replace(OUTER_WHITE_SPACE, "")]);
+      passed.push([name, value.trim()]);
     }
   }
   for (const [name, value] of form.setHeaders) passed.push([name, value]);

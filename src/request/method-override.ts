@@ -50,10 +50,9 @@ export function isMethodOverrideHeader(name: string): boolean {
   return OVERRIDES.has(letters) || /method-?override|override-?method/.test(name);
 }
 
-/** Lower case, trimmed, without what PHP would read as an index. */
+/** Lower case, trimmed, without what PHP would read as an index: a closed bracket after a name. */
 function bare(key: string): string {
-  return compatible(key)
-    .trim()
-    .toLowerCase()
-    .replace(/(?<=.)\[.*$/s, "");
+  const name = compatible(key).trim().toLowerCase();
+  const open = name.indexOf("[");
+  return open > 0 && name.includes("]", open) && /\p{L}/u.test(name.slice(0, open)) ? name.slice(0, open) : name;
 }

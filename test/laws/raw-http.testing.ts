@@ -25,10 +25,12 @@ export type RawPieces = readonly (string | Uint8Array)[];
 export async function exchangeRaw(target: RawTarget, pieces: RawPieces): Promise<RawAnswer | undefined> {
   const chunks: Buffer[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
+  const bodiless = pieces[0]?.toString().startsWith("HEAD ") === true;
   const socket = target.startsWith("http") ? connect(Number(new URL(target).port), "127.0.0.1") : connect(target);
   socket.on("data", (chunk) => {
     chunks.push(chunk);
-    if (readAnswer(Buffer.concat(chunks))?.whole === true) resolve();
+    const read = readAnswer(Buffer.concat(chunks));
+    if (read?.whole === true || (bodiless && read !== undefined)) resolve();
   });
   socket.on("error", () => {});
   socket.on("close", () => resolve());
