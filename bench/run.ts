@@ -19,7 +19,7 @@ import { median } from "./statistics.ts";
 import { apiRequest, doorwardTargets, makeTarget, modernRequest, type Target } from "./targets.ts";
 
 /** How much of everything: a whole run takes minutes, a quick one tells whether something broke. */
-const FULL = { rounds: 7, seconds: 2, warmSeconds: 3, starts: 21, coldStarts: 5, auditSeconds: 3 };
+const FULL = { rounds: 6, seconds: 2, warmSeconds: 3, starts: 21, coldStarts: 5, auditSeconds: 3 };
 const QUICK = { rounds: 1, seconds: 1, warmSeconds: 1, starts: 5, coldStarts: 2, auditSeconds: 1 };
 
 /** Connections where throughput is measured: enough to keep one core busy. */
@@ -117,10 +117,11 @@ function throughputRows({ nginx, dispatch, bareMcp, api, modern, legacy }: Targe
   const of = (target: Target) => samples.get(target)!;
   const ratio = (target: Target, base: Target, limit?: { readonly at: number; readonly required: boolean }): Row => {
     const figure = compare(of(target), of(base), (one, other) => one.callsPerSecond / other.callsPerSecond);
+    const byCpu = compare(of(target), of(base), (one, other) => other.cpuUs / one.cpuUs);
     return {
       work: `${target.name}, against ${base.name}`,
       figure: figure.toFixed(2),
-      beside: `${rate(of(target))} against ${rate(of(base))}`,
+      beside: `${rate(of(target))} against ${rate(of(base))}; by processor time ${byCpu.toFixed(2)}`,
       ...(limit && { limit: { text: `≥ ${limit.at}`, met: figure >= limit.at, required: limit.required } }),
     };
   };

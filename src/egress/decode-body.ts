@@ -27,8 +27,8 @@ const LAYERS_MAX = 2;
 /** A frame may ask for no more window than this (8 MiB, what RFC 8878 §3.1.1.1.2 asks decoders to grant). */
 const ZSTD_PARAMS = { [zlib.ZSTD_d_windowLogMax]: 23 };
 
-/** What may unfold on the main thread: well under a millisecond. */
-const WHOLE_BYTES_MAX = 256 * 1024;
+/** What may unfold on the main thread, and reach the scrubber in one go: hostile text takes it a millisecond for each KiB. */
+const WHOLE_BYTES_MAX = 64 * 1024;
 
 const CODINGS: ReadonlyMap<string, Coding> = new Map([
   ["gzip", "gzip"],
