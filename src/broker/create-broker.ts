@@ -7,6 +7,7 @@ import type { AuditLog } from "../audit/event.ts";
 import { Problem } from "../base/problem.ts";
 import type { AnswerSink, Exchange } from "../egress/answer.ts";
 import type { OutboundRequest } from "../egress/outbound-request.ts";
+import { knowsService } from "../policy/check-agent.ts";
 import type { LocalCounters } from "../policy/counters.ts";
 import { type Decision, decide } from "../policy/decide.ts";
 import { denyUnknownService, type Permit } from "../policy/decision.ts";
@@ -98,7 +99,9 @@ class Running implements RunningCall, ActiveCall {
     const snapshot = this.#deps.snapshot();
     const { principal } = this.#request;
     const service = snapshot.services.get(this.#request.service);
-    if (service === undefined) return this.#deny(unknownService(this.#request.service), undefined, undefined);
+    if (service === undefined || !this.#mayKnow(snapshot, service)) {
+      return this.#deny(unknownService(this.#request.service), undefined, undefined);
+    }
     const canonical = canonicalise(this.#request.raw, { ...service.form, door: this.#request.door });
     if (!canonical.ok) return this.#deny(canonical.problem, undefined, undefined);
     const { request } = canonical;
@@ -139,6 +142,12 @@ class Running implements RunningCall, ActiveCall {
   }
 
   #recorded = false;
+
+  /** Asked before the request is read: what is wrong with it would tell that the service is there. */
+  #mayKnow(snapshot: Snapshot, service: CompiledService): boolean {
+    const { principal, previewOf } = this.#request;
+    return previewOf !== undefined || knowsService(snapshot.agents.get(principal.agent), service, principal);
+  }
 
   /** A kill or a departure that came while the evidence was being written, or the credential fetched. */
   #checkStopped(): void {

@@ -1,5 +1,6 @@
 import { PROBLEMS } from "../base/problem.ts";
 import type { Principal } from "../identity/principal.ts";
+import { knowsService } from "../policy/check-agent.ts";
 import type { Counters } from "../policy/counters.ts";
 import { denyUnknownService } from "../policy/decision.ts";
 import { explain } from "../policy/explain.ts";
@@ -40,7 +41,7 @@ export function createExplainer(deps: {
   return ({ principal, service: name, raw, door }) => {
     const snapshot = deps.snapshot();
     const service = snapshot.services.get(name);
-    if (service === undefined) {
+    if (service === undefined || !knowsService(snapshot.agents.get(principal.agent), service, principal)) {
       const { detail, remedy } = denyUnknownService(name, "no_such_service");
       return { decision: "deny", code: "unknown_service", rules: [], detail, remedy };
     }

@@ -1,3 +1,4 @@
+import { encodedSegmentRefusal } from "../request/canonical-path.ts";
 import type { CanonicalRequest } from "../request/canonical-request.ts";
 import type { CompiledSchema } from "../request/json-schema.ts";
 import type { CompiledOperation, CompiledService } from "./snapshot.ts";
@@ -41,6 +42,11 @@ export function matchOperations(
     return { ok: true, matched };
   }
   if (nearMiss === undefined) {
+    const ambiguous = encodedSegmentRefusal(request.segments);
+    if (ambiguous !== undefined) {
+      const { message, remedy } = ambiguous.problem;
+      return { ok: false, code: "not_canonical", detail: message, remedy };
+    }
     return {
       ok: false,
       code: "unknown_operation",
@@ -61,8 +67,8 @@ function inexact({ scope }: CompiledOperation): Unmatched {
   return {
     ok: false,
     code: "not_canonical",
-    detail: `the body holds a number that cannot be read exactly, and the schema of \`${scope}\` reads the body`,
-    remedy: "Send the number as a string, or with fewer digits.",
+    detail: `the body holds a number that cannot be read exactly, or keys that differ in case alone, and the schema of \`${scope}\` reads the body`,
+    remedy: "Send the number as a string or with fewer digits, and each key once.",
   };
 }
 
