@@ -22,7 +22,7 @@ import { createHolds } from "./broker/hold-call.ts";
 import { fetchPreview } from "./broker/preview-call.ts";
 import { createRecentDecisions } from "./broker/recent-decisions.ts";
 import { recordRefusal } from "./broker/record-refusal.ts";
-import { createRules, type LoadAnswer } from "./broker/rules-in-force.ts";
+import { createRules } from "./broker/rules-in-force.ts";
 import type { Application, ApplicationOptions, Served } from "./cli/application.ts";
 import { watchConfig } from "./config/watch-config.ts";
 import { createEgress } from "./egress/egress.ts";
@@ -167,7 +167,6 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
   const keys = await ApiKeys.load({ store: createApiKeyStore(store.db), audit }, now());
   stack.use(keys);
   const loaded = await rules.load("start");
-  if (!loaded.ok) throw new ConfigRefused(loaded);
   rulesLoaded = true;
 
   const snapshot = () => rules.snapshot();
@@ -281,6 +280,7 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     administer,
     made: unlocked.made,
     protection: unlocked.protection,
+    loaded,
     level: () => owner.level(),
     reload: (by) => rules.load(by),
     ownerKey: async () => (await readFile(home.ownerKey, "utf8")).trim(),
@@ -362,16 +362,6 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
         await closing;
       },
     };
-  }
-}
-
-/** Why a home did not open: its file does not hold. */
-export class ConfigRefused extends Error {
-  readonly findings: (LoadAnswer & { ok: false })["findings"];
-
-  constructor(answer: LoadAnswer & { ok: false }) {
-    super("doorward.yaml does not hold");
-    this.findings = answer.findings;
   }
 }
 

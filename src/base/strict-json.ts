@@ -8,6 +8,8 @@ export interface StrictJsonLimits {
    * would see another message. For envelopes, not for data.
    */
   readonly foldCase?: boolean;
+  /** Keys and values together: each costs far more than its bytes. Without a limit the bytes alone bound the work. */
+  readonly values?: number;
 }
 
 export type StrictJson =
@@ -45,7 +47,7 @@ export function parseStrictJson(input: Uint8Array | string, limits: StrictJsonLi
   if (text === undefined) return refuse("it is not valid UTF-8");
   if (text.charCodeAt(0) === 0xfeff) return refuse("it begins with a byte order mark");
   const depth = limits.depth ?? DEFAULT_JSON_DEPTH;
-  const tokens = scan(text, depth);
+  const tokens = scan(text, depth, limits.values ?? Number.POSITIVE_INFINITY);
   if (typeof tokens === "string") return refuse(tokens);
   let value: JsonValue;
   try {
@@ -84,9 +86,10 @@ interface Tokens {
 }
 
 /** One pass over the text before it is parsed; sound for any text, meaningful for valid JSON. */
-function scan(text: string, maxDepth: number): Tokens | string {
+function scan(text: string, maxDepth: number, maxValues: number): Tokens | string {
   const escapes = text.includes("\\");
   let colons = 0;
+  let others = 0;
   let depth = 0;
   let lossy = false;
   for (let at = 0; at < text.length; at++) {
@@ -95,7 +98,9 @@ function scan(text: string, maxDepth: number): Tokens | string {
       at = endOfText(text, at, escapes);
       if (at === -1) return "it is not JSON";
     } else if (code === 0x3a) colons++;
+    else if (code === 0x2c) others++;
     else if (code === 0x7b || code === 0x5b) {
+      others++;
       if (++depth > maxDepth) return `it is nested deeper than ${maxDepth} levels`;
     } else if (code === 0x7d || code === 0x5d) depth--;
     else if ((code >= 0x30 && code <= 0x39) || code === 0x2d) {
@@ -105,6 +110,7 @@ function scan(text: string, maxDepth: number): Tokens | string {
       if (kept === "lossy") lossy = true;
       at = end - 1;
     }
+    if (colons + others > maxValues) return `it holds more than ${maxValues} keys and values`;
   }
   return { colons, lossy, escapes };
 }

@@ -8,10 +8,11 @@ export interface ActiveCall {
   readonly killable: KillableCall;
   /** Whether its answer has begun. */
   readonly streaming: boolean;
-  stop(kill: Kill): void;
+  /** @returns Whether it was stopped by this: one that has its outcome already, or is being stopped, is not. */
+  stop(kill: Kill): boolean;
 }
 
-/** The calls under way on this node: what a kill cuts, what a drain waits for. */
+/** The calls under way on this node, until their outcome is durable: what a kill cuts, what a drain waits for. */
 export interface ActiveCalls {
   readonly size: number;
   add(call: ActiveCall): void;
@@ -37,9 +38,8 @@ export function createActiveCalls(): ActiveCalls {
     cut(kill) {
       const kills = indexKills([kill]);
       const covered = [...calls].filter((call) => findKill(kills, call.killable) !== undefined);
-      const streams = covered.filter((call) => call.streaming).length;
-      for (const call of covered) call.stop(kill);
-      return { stopped: covered.length, streams };
+      const stopped = covered.filter((call) => call.stop(kill));
+      return { stopped: stopped.length, streams: stopped.filter(({ streaming }) => streaming).length };
     },
     idle: () => (calls.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
   };

@@ -45,7 +45,7 @@ export function decidedEvent(facts: {
       ...context(call),
       ...described(request, digest),
       approval_id: approval,
-      preview_of: call.previewOf,
+      preview_of: call.own?.of,
       snapshot: snapshot.id,
     },
   };

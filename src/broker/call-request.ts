@@ -11,8 +11,15 @@ export interface CallRequest {
   readonly raw: RawRequest;
   /** Where the caller sees this service, for links and redirects that stay inside it: `http://127.0.0.1:7420/api/registrar`. */
   readonly publicBase: string | undefined;
-  /** Set when Doorward itself asks, to show a person what a held call would affect: the id of that call's request. */
-  readonly previewOf?: string;
+  /** Set when Doorward itself asks: for a preview that the file defines, or because the owner tries a service out. */
+  readonly own?: OwnCall;
+}
+
+/** Why Doorward calls a service itself: a read that no role is needed for. */
+export interface OwnCall {
+  readonly rule: "approval:preview" | "owner:service-test";
+  /** The request id of the held call that a preview is for. */
+  readonly of?: string;
 }
 
 /** A call under way, as its door holds it. */

@@ -50,8 +50,26 @@ export async function checkConfigText(bytes: Uint8Array, path: string): Promise<
     authorities,
     bytes,
     locate: parsed.locate,
-    warnings: parsed.warnings,
+    warnings: inOrder([...parsed.warnings, ...unreachableQuorums(parsed.config, parsed.locate)]),
   };
+}
+
+/** People who can answer an approval in this version: the owner. */
+const APPROVERS = 1;
+
+function unreachableQuorums({ policies }: Config, locate: Locate): readonly Finding[] {
+  const faults = policies.flatMap(({ approvers }, index) =>
+    approvers === undefined || approvers.quorum <= APPROVERS
+      ? []
+      : [
+          {
+            path: ["policies", index, "approvers", "quorum"],
+            problem: `a quorum of ${approvers.quorum} cannot be reached: there is one approver, the owner`,
+            remedy: "write `quorum: 1`, or leave it: such calls stay held",
+          },
+        ],
+  );
+  return toFindings(faults, locate, "warning");
 }
 
 /** What a host's spelling says of it, in the file's words. */

@@ -3,7 +3,7 @@
  * It is one file so that the order of its steps (decide, record, credential, send, scrub, record, answer) is read in one place.
  */
 
-import type { AuditLog } from "../audit/event.ts";
+import type { AuditEvent, AuditLog } from "../audit/event.ts";
 import { Problem } from "../base/problem.ts";
 import type { AnswerSink, Exchange } from "../egress/answer.ts";
 import type { OutboundRequest } from "../egress/outbound-request.ts";
@@ -20,7 +20,7 @@ import { completedEvent, decidedEvent, type Outcome, refusedEvent } from "./call
 import type { CallRequest, RunningCall } from "./call-request.ts";
 import type { Holds } from "./hold-call.ts";
 import { prepareOutbound } from "./prepare-outbound.ts";
-import { decidePreview } from "./preview-call.ts";
+import { decideOwnCall } from "./preview-call.ts";
 import type { RecentDecisions } from "./recent-decisions.ts";
 
 export interface BrokerDeps {
@@ -52,11 +52,16 @@ export interface Broker {
 /** Why an exchange was ended by us; what the outcome's code says. */
 const CLIENT_CLOSED = "client_closed";
 
+/** What is remembered of a call for `doorward_explain`: characters of its refusal, names of its dropped headers. */
+const REMEMBERED_CHARACTERS = 1_024;
+const REMEMBERED_NAME = 64;
+const REMEMBERED_NAMES = 32;
+
 export function createBroker(deps: BrokerDeps): Broker {
   return {
     call(request, sink) {
       const running = new Running(deps, request, sink);
-      running.run().catch((error: unknown) => running.refuse(asProblem(deps, error, request.requestId)));
+      running.run().catch((error: unknown) => running.failed(asProblem(deps, error, request.requestId)));
       return running;
     },
   };
@@ -79,7 +84,10 @@ class Running implements RunningCall, ActiveCall {
   #over = false;
   #status: number | undefined;
   #bytes = 0;
-  #decided: { readonly decision: Permit; readonly canonical: CanonicalRequest } | undefined;
+  /** As far as the call was judged: what its events say of it. */
+  #judged: { readonly decision: Decision; readonly canonical: CanonicalRequest } | undefined;
+  /** Whether the decision is durable, so that its outcome must be too. */
+  #recorded = false;
 
   constructor(deps: BrokerDeps, request: CallRequest, sink: AnswerSink) {
     this.#deps = deps;
@@ -109,9 +117,10 @@ class Running implements RunningCall, ActiveCall {
     const at = now();
     const { counters } = this.#deps;
     let decision =
-      this.#request.previewOf === undefined
+      this.#request.own === undefined
         ? decide({ snapshot, principal, service, request, now: at, counters })
-        : decidePreview(service, request);
+        : decideOwnCall(this.#request.own, service, request);
+    this.#judged = { decision, canonical: request };
     let approval: string | undefined;
     if (decision.kind === "ask") {
       counters.count(decision.rates, principal.agent, at);
@@ -125,13 +134,13 @@ class Running implements RunningCall, ActiveCall {
       counters.count(decision.rates, principal.agent, at);
     }
 
-    this.#decided = { decision, canonical: request };
+    this.#judged = { decision, canonical: request };
     this.killable = { principal, service, scopes: decision.operations.map(({ scope }) => scope) };
     this.#deps.active.add(this);
 
-    this.#remember("permit", undefined, decision.rules, request);
     await audit.append(decidedEvent({ call: this.#request, snapshot, decision, request, approval, digest }));
     this.#recorded = true;
+    this.#remember("permit", undefined, decision.rules, request);
 
     this.#checkStopped();
     const lease = await this.#lease(service);
@@ -141,12 +150,10 @@ class Running implements RunningCall, ActiveCall {
     );
   }
 
-  #recorded = false;
-
   /** Asked before the request is read: what is wrong with it would tell that the service is there. */
   #mayKnow(snapshot: Snapshot, service: CompiledService): boolean {
-    const { principal, previewOf } = this.#request;
-    return previewOf !== undefined || knowsService(snapshot.agents.get(principal.agent), service, principal);
+    const { principal, own } = this.#request;
+    return own !== undefined || knowsService(snapshot.agents.get(principal.agent), service, principal);
   }
 
   /** A kill or a departure that came while the evidence was being written, or the credential fetched. */
@@ -190,13 +197,42 @@ class Running implements RunningCall, ActiveCall {
     const ended = problem === undefined || this.truncated;
     const code = ended ? undefined : (this.#stopped?.code ?? problem.code);
     const outcome = this.#outcome(ended ? undefined : problem);
-    this.#deps.active.remove(this);
-    this.#deps.finished({ ...outcome, service: this.#request.service, code });
-    const { decision, canonical } = this.#decided!;
-    this.#deps.audit.append(completedEvent({ call: this.#request, decision, request: canonical, outcome, code })).then(
-      () => (ended ? this.#sink.end() : this.#sink.fail(problem)),
-      () => this.#sink.fail(this.#sent ? outcomeLost() : (problem ?? outcomeLost())),
+    const { decision, canonical } = this.#judged!;
+    void this.#settle(
+      completedEvent({ call: this.#request, decision, request: canonical, outcome, code }),
+      { ...outcome, service: this.#request.service, code },
+      ended ? undefined : problem,
     );
+  }
+
+  /** Answers when the outcome is durable; when it cannot be, the answer is withheld. Never rejects. */
+  async #settle(
+    event: AuditEvent,
+    finished: Parameters<BrokerDeps["finished"]>[0],
+    problem: Problem | undefined,
+  ): Promise<void> {
+    let ending = problem;
+    try {
+      await this.#deps.audit.append(event);
+    } catch (error) {
+      asProblem(this.#deps, error, this.#request.requestId);
+      if (this.#sent || problem === undefined) ending = outcomeLost();
+    }
+    this.#answer(ending, finished);
+  }
+
+  /** The one place where a call ends for its door. A door that throws is our fault, and the end of no other call. */
+  #answer(problem: Problem | undefined, finished: Parameters<BrokerDeps["finished"]>[0]): void {
+    this.#over = true;
+    try {
+      if (problem === undefined) this.#sink.end();
+      else this.#sink.fail(problem);
+      this.#deps.finished(finished);
+    } catch (error) {
+      this.#deps.fault(error, this.#request.requestId);
+    } finally {
+      this.#deps.active.remove(this);
+    }
   }
 
   #outcome(problem: Problem | undefined): Outcome {
@@ -211,16 +247,18 @@ class Running implements RunningCall, ActiveCall {
     };
   }
 
-  /** Ends the call with a refusal: after the decision was recorded its outcome is recorded too. */
-  refuse(problem: Problem): void {
-    if (this.#over) return;
-    if (this.#recorded) {
-      this.#finish(problem);
-      return;
+  /**
+   * Ends a call that one of its steps threw out of. A recorded decision gets its outcome; what nobody put on record yet
+   * is a refusal, and recorded as one. Never rejects.
+   */
+  async failed(problem: Problem): Promise<void> {
+    if (this.#recorded) return this.#finish(problem);
+    const { decision, canonical } = this.#judged ?? {};
+    try {
+      await this.#deny(problem, decision, canonical);
+    } catch {
+      this.#refuse(problem);
     }
-    this.#over = true;
-    this.#deps.active.remove(this);
-    this.#sink.fail(problem);
   }
 
   /** A refusal is evidence as well; when it cannot be written the caller learns that instead. */
@@ -242,8 +280,12 @@ class Running implements RunningCall, ActiveCall {
     );
     const kind = problem.code === "approval_required" ? "ask" : "deny";
     this.#remember(kind, problem, decision?.rules ?? [], request);
-    this.#deps.finished({ ...this.#outcome(problem), service: this.#request.service, code: problem.code });
-    this.refuse(problem);
+    this.#refuse(problem);
+  }
+
+  #refuse(problem: Problem): void {
+    if (this.#over) return;
+    this.#answer(problem, { ...this.#outcome(problem), service: this.#request.service, code: problem.code });
   }
 
   #remember(
@@ -260,9 +302,10 @@ class Running implements RunningCall, ActiveCall {
       code: problem?.code,
       // Of a service that the caller may not know of, nothing is told but the words for a missing one.
       rules: problem?.code === "unknown_service" ? [] : rules,
-      detail: problem?.message ?? "",
+      detail: problem?.message.slice(0, REMEMBERED_CHARACTERS) ?? "",
       remedy: problem?.remedy ?? "",
-      dropped: request?.dropped ?? [],
+      // Names that no header of anybody has are not worth their memory.
+      dropped: (request?.dropped ?? []).filter((name) => name.length <= REMEMBERED_NAME).slice(0, REMEMBERED_NAMES),
     });
   }
 
@@ -274,14 +317,15 @@ class Running implements RunningCall, ActiveCall {
     this.#stop({ problem: new Problem("invalid_request", { detail: "the caller went away" }), code: CLIENT_CLOSED });
   }
 
-  stop(kill: Kill): void {
-    this.#stop({ problem: killed(kill), code: "killed" });
+  stop(kill: Kill): boolean {
+    return this.#stop({ problem: killed(kill), code: "killed" });
   }
 
-  #stop(why: { readonly problem: Problem; readonly code: string }): void {
-    if (this.#over || this.#stopped !== undefined) return;
+  #stop(why: { readonly problem: Problem; readonly code: string }): boolean {
+    if (this.#over || this.#stopped !== undefined) return false;
     this.#stopped = why;
     this.#exchange?.abort(why.problem);
+    return true;
   }
 }
 

@@ -7,6 +7,7 @@ import { matchOperations } from "../policy/match-operations.ts";
 import type { CompiledService } from "../policy/snapshot.ts";
 import type { CanonicalRequest } from "../request/canonicalise.ts";
 import type { ByteBudget } from "./byte-budget.ts";
+import type { OwnCall } from "./call-request.ts";
 import { collectAnswer } from "./collect-answer.ts";
 import type { Broker } from "./create-broker.ts";
 import type { AskedCall } from "./hold-call.ts";
@@ -14,13 +15,11 @@ import type { AskedCall } from "./hold-call.ts";
 /** Bytes of a preview that a person is shown. */
 const PREVIEW_BYTES = 16 * 1024;
 
-/** The rule that lets Doorward fetch a preview: the operation's own definition, in the reviewed file. */
-export const PREVIEW_RULE = "approval:preview";
-
 /**
- * Decides the call that fetches a preview. The file asked for it, so no role is needed; it must be a read, and nothing else.
+ * Decides a call of Doorward's own. The file or the owner asked for it, so no role is needed; it must be a read, and
+ * nothing else. Kills are looked at when it is about to be sent, like those of any call.
  */
-export function decidePreview(service: CompiledService, request: CanonicalRequest): Decision {
+export function decideOwnCall({ rule }: OwnCall, service: CompiledService, request: CanonicalRequest): Decision {
   const refused = (reason: string) =>
     deny("denied", { reason, detail: reason, remedy: "Correct `approval.preview` in the file." });
   if (request.method !== "GET") return refused("a preview must be a GET");
@@ -28,7 +27,7 @@ export function decidePreview(service: CompiledService, request: CanonicalReques
   if (!matching.ok) return refused("the preview matches no operation");
   const operations = matching.matched.map(({ operation }) => operation);
   if (operations.some(({ effect }) => effect !== "read")) return refused("the preview is not a read");
-  return { kind: "permit", rules: [PREVIEW_RULE], operations, rates: [] };
+  return { kind: "permit", rules: [rule], operations, rates: [] };
 }
 
 /**
@@ -51,7 +50,7 @@ export async function fetchPreview(
         service: service.config.name,
         raw: { method: "GET", target, headers: [["accept", "application/json"]], body: undefined },
         publicBase: undefined,
-        previewOf: call.requestId,
+        own: { rule: "approval:preview", of: call.requestId },
       },
       { budget: deps.budget },
     );

@@ -10,8 +10,9 @@ import type { CheckedConfig } from "./check-config.ts";
 
 /** How the file on disk and the rules in force stand to each other. */
 export interface RulesState {
-  readonly snapshot: string;
-  readonly loadedAt: Date;
+  /** Of the rules in force; `undefined` while none were ever loaded. */
+  readonly snapshot: string | undefined;
+  readonly loadedAt: Date | undefined;
   /** Why the file on disk is not the one in force; empty when it is. */
   readonly findings: readonly Finding[];
   readonly warnings: readonly Finding[];
@@ -23,7 +24,7 @@ export type LoadAnswer =
 
 /** The rules that calls are decided on, and how they come to change. */
 export interface RulesInForce {
-  /** Immutable; read once per call. @throws Before the first load, which is a fault of the program. */
+  /** Immutable; read once per call. @throws {Problem} `invalid_request` while no file was ever in force. */
   snapshot(): Snapshot;
   state(): RulesState;
   /**
@@ -52,17 +53,17 @@ export interface RulesDeps {
 export function createRules(deps: RulesDeps): RulesInForce {
   let current: Snapshot | undefined;
   let kills: readonly Kill[] = [];
-  let state: RulesState | undefined;
+  let state: RulesState = { snapshot: undefined, loadedAt: undefined, findings: [], warnings: [] };
   let turn: Promise<unknown> = Promise.resolve();
 
   const refuse = async (findings: readonly Finding[]): Promise<LoadAnswer> => {
-    const same = state !== undefined && JSON.stringify(state.findings) === JSON.stringify(findings);
-    if (state !== undefined) state = { ...state, findings };
+    const same = JSON.stringify(state.findings) === JSON.stringify(findings);
+    state = { ...state, findings };
     if (!same) {
       await deps.audit
         .append({ type: "config.refused", data: { findings: findings.length, first: describe(findings[0]) } })
         .catch(() => {});
-      if (state !== undefined) deps.changed(state);
+      deps.changed(state);
     }
     return { ok: false, findings };
   };
@@ -74,7 +75,7 @@ export function createRules(deps: RulesDeps): RulesInForce {
     const trusted = by === "owner" || !deps.guarded();
     if (!trusted && (await deps.accepted.get()) !== digest) return refuse([unaccepted()]);
     const { snapshot, warnings } = checked;
-    if (current !== undefined && current.id === snapshot.id && state?.findings.length === 0) {
+    if (current !== undefined && current.id === snapshot.id && state.findings.length === 0) {
       await accept(digest);
       return { ok: true, changed: false, warnings };
     }
@@ -98,13 +99,10 @@ export function createRules(deps: RulesDeps): RulesInForce {
 
   return {
     snapshot() {
-      if (current === undefined) throw new Problem("store_unavailable", { detail: "no rules are loaded yet" });
+      if (current === undefined) throw notLoaded(state.findings[0]);
       return current;
     },
-    state() {
-      if (state === undefined) throw new Problem("store_unavailable", { detail: "no rules are loaded yet" });
-      return state;
-    },
+    state: () => state,
     load(by) {
       const mine = turn.then(
         () => load(by),
@@ -126,6 +124,14 @@ function pairingsOf(snapshot: Snapshot) {
       ? []
       : [{ ref: config.credential.secret, service: config.name, origin: config.url.origin }],
   );
+}
+
+function notLoaded(finding: Finding | undefined): Problem {
+  return new Problem("invalid_request", {
+    detail: `doorward.yaml is not in force: ${describe(finding) ?? "it was not read yet"}`,
+    remedy:
+      "Run `doorward policy check`, correct the file, and try again; at assurance level 1 also `doorward policy accept`.",
+  });
 }
 
 function unaccepted(): Finding {

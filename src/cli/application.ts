@@ -11,6 +11,8 @@ export interface Application extends AsyncDisposable {
   /** Whether opening it set the vault up. */
   readonly made: boolean;
   readonly protection: UnlockedHome["protection"];
+  /** Whether the file holds. A home opens without it, so that it can be stopped, looked at and put right; it serves nothing. */
+  readonly loaded: LoadAnswer;
   level(): 0 | 1;
   reload(by: "signal" | "owner"): Promise<LoadAnswer>;
   /** What proves the owner at level 0: the content of `owner.key`. */

@@ -4,7 +4,7 @@ import type { Environment } from "../config/environment.ts";
 import { findHome, type Home } from "../config/home.ts";
 import { parseKekChoice } from "../vault/kek.ts";
 import { type AdminClient, connectAdmin } from "./admin-client.ts";
-import type { Application, OpenApplication } from "./application.ts";
+import type { Application, ApplicationOptions, OpenApplication } from "./application.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -34,12 +34,12 @@ export function homeOf(cli: Cli, command: Command): Home {
   return findHome({ home, config }, cli.environment, { temporary: tmpdir(), uid: process.getuid?.() });
 }
 
+interface OpenOptions extends Partial<Pick<ApplicationOptions, "lockWaitMs" | "damage" | "rulesChanged">> {
+  readonly kek?: string;
+}
+
 /** Opens the home in this process. */
-export function openHere(
-  cli: Cli,
-  home: Home,
-  options: { readonly kek?: string; readonly lockWaitMs?: number; readonly damage?: "set_aside" } = {},
-): Promise<Application> {
+export function openHere(cli: Cli, home: Home, options: OpenOptions = {}): Promise<Application> {
   const { terminal } = cli;
   return cli.openApplication({
     home,
@@ -59,7 +59,7 @@ export function openHere(
     ...(options.damage === undefined ? {} : { damage: options.damage }),
     lockWaitMs: options.lockWaitMs ?? LOCK_WAIT_MS,
     log: (line) => terminal.say(`doorward: ${line}`),
-    rulesChanged: () => {},
+    rulesChanged: options.rulesChanged ?? (() => {}),
   });
 }
 

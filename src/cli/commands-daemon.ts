@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import type { RulesState } from "../broker/rules-in-force.ts";
 import type { Finding } from "../config/schema.ts";
 import { startConfig } from "../config/start-config.ts";
 import { connectAdmin } from "./admin-client.ts";
@@ -17,7 +18,11 @@ interface Status {
   readonly listening: string | null;
   readonly assurance: number;
   readonly key_protection: { readonly kind: string; readonly where: string; readonly warning?: string };
-  readonly rules: { readonly current: boolean; readonly snapshot: string; readonly findings: readonly Finding[] };
+  readonly rules: {
+    readonly current: boolean;
+    readonly snapshot: string | null;
+    readonly findings: readonly Finding[];
+  };
   readonly audit: { readonly available: boolean; readonly reason: string | null; readonly seq: number };
   readonly kills: readonly { readonly target: string; readonly why: string }[];
   readonly held_secrets: readonly { readonly ref: string; readonly service: string; readonly why: string }[];
@@ -115,27 +120,24 @@ async function raiseLevel(cli: Cli, command: Command): Promise<0 | 1> {
   return level;
 }
 
-async function open(
+function open(
   cli: Cli,
   command: Command,
   options: { kek?: string; setAsideDamagedAudit?: boolean },
 ): Promise<Application> {
-  try {
-    return await openHere(cli, homeOf(cli, command), {
-      lockWaitMs: LOCK_WAIT_MS,
-      ...(options.kek === undefined ? {} : { kek: options.kek }),
-      ...(options.setAsideDamagedAudit === true ? { damage: "set_aside" as const } : {}),
-    });
-  } catch (error) {
-    throw withFindings(cli, error);
-  }
+  return openHere(cli, homeOf(cli, command), {
+    lockWaitMs: LOCK_WAIT_MS,
+    rulesChanged: (state) => sayRules(cli, state),
+    ...(options.kek === undefined ? {} : { kek: options.kek }),
+    ...(options.setAsideDamagedAudit === true ? { damage: "set_aside" as const } : {}),
+  });
 }
 
-/** A file that does not hold: its findings are the message. */
-function withFindings(cli: Cli, error: unknown): unknown {
-  if (!(error instanceof Error) || !("findings" in error)) return error;
-  for (const finding of error.findings as readonly Finding[]) cli.terminal.say(printFinding(finding));
-  return new CommandFailure(EXIT.usage, "doorward.yaml does not hold; nothing was started");
+/** A daemon says at once which rules are in force, and why a changed file is not. */
+function sayRules({ terminal }: Cli, { snapshot, findings, warnings }: RulesState): void {
+  for (const finding of [...findings, ...warnings]) terminal.say(`doorward: ${printFinding(finding)}`);
+  if (findings.length === 0) terminal.say(`doorward: rules ${snapshot?.slice(0, 12)} are in force`);
+  else if (snapshot !== undefined) terminal.say("doorward: the file is refused; the last rules stay in force");
 }
 
 async function serve(
@@ -147,6 +149,7 @@ async function serve(
   if (!existsSync(home.config)) await startConfig(home.config);
   await using application = await open(cli, command, options);
   const { terminal } = cli;
+  if (!application.loaded.ok) throw new CommandFailure(EXIT.usage, "doorward.yaml is refused; nothing was started");
   if (application.protection.warning !== undefined)
     terminal.say(`doorward: warning: ${application.protection.warning}`);
   const served = await application.serve(options.listen === undefined ? undefined : listenAddress(options.listen));
@@ -183,7 +186,7 @@ function describeStatus(status: Status, running: boolean): readonly string[] {
     running
       ? `serves on ${status.listening ?? "the socket alone"}; ${status.calls_under_way} calls under way`
       : "no daemon runs",
-    `rules: ${status.rules.snapshot}${status.rules.current ? "" : " (the file on disk is NOT in force)"}`,
+    `rules: ${status.rules.snapshot ?? "none"}${status.rules.current ? "" : " (the file on disk is NOT in force)"}`,
     ...status.rules.findings.map((finding) => `  ${printFinding(finding)}`),
     `evidence: ${status.audit.available ? `${status.audit.seq} events` : `UNAVAILABLE: ${status.audit.reason}`}`,
     `key protection: ${status.key_protection.kind}${status.key_protection.warning === undefined ? "" : ` (warning: ${status.key_protection.warning})`}`,

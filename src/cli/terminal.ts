@@ -50,8 +50,9 @@ async function askHidden(question: string): Promise<string | undefined> {
   const input = new ReadStream(descriptor);
   const output = new WriteStream(openSync("/dev/tty", "w"));
   try {
-    output.write(question);
+    // The echo goes first: what is typed ahead must not be seen either.
     input.setRawMode(true);
+    output.write(question);
     return await readLine(input);
   } finally {
     input.setRawMode(false);

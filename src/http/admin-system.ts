@@ -80,7 +80,13 @@ async function status({
     ...facts(),
     assurance: owner.level(),
     owner_record: owner.damaged() ? "damaged" : "ok",
-    rules: { snapshot, loaded_at: loadedAt.toISOString(), current: findings.length === 0, findings, warnings },
+    rules: {
+      snapshot: snapshot ?? null,
+      loaded_at: loadedAt?.toISOString() ?? null,
+      current: snapshot !== undefined && findings.length === 0,
+      findings,
+      warnings,
+    },
     audit: { available: audit.unavailable() === undefined, reason: audit.unavailable() ?? null, ...audit.head() },
     kills: kills
       .list()

@@ -18,6 +18,9 @@ export function createEditRules(deps: { readonly path: string; readonly rules: R
     return checked.ok ? checked.warnings : checked.findings;
   };
   return async (edit) => {
+    // What is on disk must be in force first: an edit with the owner's proof must not carry somebody else's along.
+    const before = await deps.rules.load("file");
+    if (!before.ok) throw notHolding(before.findings);
     const edited = await editConfig({ path: deps.path, edit, check });
     if (!edited.ok) throw notHolding(edited.findings);
     const loaded = await deps.rules.load("owner");

@@ -38,7 +38,7 @@ export function createResponseSink(response: ServerResponse, options: ResponseSi
     flowing = true;
     const headers = flatHeaders(head!, options);
     if (options.redacted() > 0) headers.push("doorward-redacted", String(options.redacted()));
-    else if (response.req.httpVersion === "1.1") {
+    else if (response.req.httpVersion === "1.1" && !isBodiless(response, head!)) {
       headers.push("trailer", "Doorward-Redacted");
       trailing = true;
     }
@@ -95,11 +95,16 @@ function sendWhole(
   const headers = flatHeaders(head, options);
   const redacted = options.redacted();
   if (redacted > 0) headers.push("doorward-redacted", String(redacted));
-  const bodiless = head.status === 204 || head.status === 304 || response.req.method === "HEAD";
+  const bodiless = isBodiless(response, head);
   if (!bodiless) headers.push("content-length", String(heldBytes));
   response.writeHead(head.status, headers);
   if (bodiless || heldBytes === 0) response.end();
   else response.end(held.length === 1 ? held[0] : Buffer.concat(held));
+}
+
+/** Whether HTTP lets this answer have no body, and with it no trailer: Node throws where one is announced all the same. */
+function isBodiless(response: ServerResponse, { status }: AnswerHead): boolean {
+  return status === 204 || status === 304 || response.req.method === "HEAD";
 }
 
 function flatHeaders(head: AnswerHead, { requestId }: ResponseSinkOptions): string[] {

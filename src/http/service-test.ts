@@ -42,7 +42,7 @@ export function createServiceTest(deps: {
           service: name,
           raw: { method: "GET", target: path, headers: [], body: undefined },
           publicBase: undefined,
-          previewOf: "service-test",
+          own: { rule: "owner:service-test" },
         },
         { budget: deps.budget },
       );

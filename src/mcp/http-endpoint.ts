@@ -21,6 +21,8 @@ import type { Session, Sessions } from "./sessions.ts";
 /** One MCP message over HTTP; a service's own request limit comes after it. */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 const MAX_MESSAGE_DEPTH = 64;
+/** Keys and values of one message: what a person or a model writes, and no more than a moment's work. */
+const MAX_MESSAGE_VALUES = 100_000;
 /** Calls under way in one session. */
 const MAX_RUNNING_PER_SESSION = 1_024;
 
@@ -73,7 +75,7 @@ async function post(
   const body = await readBody(request, MAX_MESSAGE_BYTES);
   let id: RequestId | undefined;
   try {
-    const parsed = parseStrictJson(body ?? "", { depth: MAX_MESSAGE_DEPTH });
+    const parsed = parseStrictJson(body ?? "", { depth: MAX_MESSAGE_DEPTH, values: MAX_MESSAGE_VALUES });
     if (!parsed.ok) throw new RpcError(RPC.parseError, `not acceptable JSON: ${parsed.problem}`, { status: 400 });
     const message = parseMessage(parsed.value);
     if (message.kind === "request") id = message.id;

@@ -10,6 +10,7 @@ import { errorMessage, parseMessage, type RequestId, RPC, RpcError, resultMessag
 /** One line; the limit of `/mcp`. */
 const MAX_LINE_BYTES = 8 * 1024 * 1024;
 const MAX_LINE_DEPTH = 64;
+const MAX_LINE_VALUES = 100_000;
 /** Calls under way on one connection; what comes beyond is refused, not queued. */
 const MAX_RUNNING = 256;
 /** Unread answers after which no more lines are read. */
@@ -80,7 +81,7 @@ async function handleLine(
   let id: RequestId | undefined;
   let begun = false;
   try {
-    const parsed = parseStrictJson(line, { depth: MAX_LINE_DEPTH });
+    const parsed = parseStrictJson(line, { depth: MAX_LINE_DEPTH, values: MAX_LINE_VALUES });
     if (!parsed.ok) throw new RpcError(RPC.parseError, `not acceptable JSON: ${parsed.problem}`);
     const message = parseMessage(parsed.value);
     if (message.kind === "request") id = message.id;

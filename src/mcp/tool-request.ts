@@ -4,11 +4,16 @@ import { Problem } from "../base/problem.ts";
 import type { ByteBudget } from "../broker/byte-budget.ts";
 import { type CollectedAnswer, collectAnswer } from "../broker/collect-answer.ts";
 import type { Broker } from "../broker/create-broker.ts";
+import { MAX_QUERY_PAIRS } from "../request/canonical-query.ts";
 import type { RawRequest } from "../request/raw-request.ts";
 import { isObject } from "./json-rpc.ts";
 import type { Tool, ToolContext, ToolResult } from "./tool.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/** Nothing longer or more can be sent: looked at first, since a message may be far larger than a request. */
+const MAX_TARGET_CHARACTERS = 64 * 1024;
+const MAX_HEADERS = 200;
 
 export const REQUEST_INPUT = {
   type: "object",
@@ -130,6 +135,7 @@ export function readCall(
   const purpose = args["purpose"] === undefined ? undefined : text(args, "purpose");
   if (purpose !== undefined && (purpose.length === 0 || purpose.length > 128))
     throw invalid("`purpose` must have 1 to 128 characters");
+  if (path.length > MAX_TARGET_CHARACTERS) throw new Problem("too_large", { detail: "`path` is too long" });
   const headers = readHeaders(args["headers"]);
   const body = readBodyArgument(args["body"], headers, lossy);
   return { service, raw: { method, target: joinQuery(path, args["query"]), headers, body }, purpose };
@@ -138,6 +144,8 @@ export function readCall(
 function readHeaders(value: JsonValue | undefined): [string, string][] {
   if (value === undefined) return [];
   if (!isObject(value)) throw invalid("`headers` must be an object of texts");
+  if (Object.keys(value).length > MAX_HEADERS)
+    throw new Problem("too_large", { detail: `there are more than ${MAX_HEADERS} headers` });
   return Object.entries(value).map(([name, header]) => {
     if (typeof header !== "string") throw invalid(`the header \`${name.slice(0, 64)}\` must be a text`);
     return [name.toLowerCase(), header];
@@ -149,10 +157,14 @@ function joinQuery(path: string, value: JsonValue | undefined): string {
   if (value === undefined) return path;
   if (!isObject(value)) throw invalid("`query` must be an object");
   const pairs: string[] = [];
-  const given = new URLSearchParams(path.includes("?") ? path.slice(path.indexOf("?") + 1) : "");
+  const given = new Set(new URLSearchParams(path.includes("?") ? path.slice(path.indexOf("?") + 1) : "").keys());
   for (const [key, item] of Object.entries(value)) {
     if (given.has(key)) throw invalid(`the query key \`${key.slice(0, 64)}\` stands in \`path\` and in \`query\``);
-    for (const one of Array.isArray(item) ? item : [item]) pairs.push(`${encode(key)}=${encode(scalar(key, one))}`);
+    for (const one of Array.isArray(item) ? item : [item]) {
+      if (pairs.length === MAX_QUERY_PAIRS)
+        throw new Problem("too_large", { detail: `\`query\` has more than ${MAX_QUERY_PAIRS} pairs` });
+      pairs.push(`${encode(key)}=${encode(scalar(key, one))}`);
+    }
   }
   if (pairs.length === 0) return path;
   const separator = path.includes("?") ? (/[?&]$/.test(path) ? "" : "&") : "?";

@@ -209,7 +209,7 @@ function unavailable(record: KekRecord, why: string, cause?: unknown): Problem {
     record.kind === "file" ? `file:${record.path}` : record.kind === "env" ? `env:${record.name}` : record.kind;
   return new Problem("secret_unavailable", {
     detail: `the vault's key cannot be had from \`${place}\`: ${why.replaceAll(/\s+/g, " ")}`,
-    remedy: "Make the key available where it was when the home was set up (`doorward doctor` names the place).",
+    remedy: "Make the key available where it was when the home was set up (see `vault.json` in the home).",
     reason: why,
     cause,
   });

@@ -92,7 +92,7 @@ export function openVaultFile(home: string, file: VaultFile, kek: Buffer): Buffe
     remedy:
       file.kek.kind === "passphrase"
         ? "Type the passphrase that was set with `doorward init`."
-        : "Put back the key with which this home was set up (`doorward doctor` names its place).",
+        : "Put back the key with which this home was set up (see `vault.json` in the home).",
     reason: `key check of home ${file.home_id} failed (${file.kek.kind})`,
   });
 }

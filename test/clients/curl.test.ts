@@ -188,7 +188,7 @@ describe("curl", { skip: MISSING ? "curl is not installed" : false }, () => {
     }
     // An encoded slash has a form, for patterns that say `:encoded`; here none does.
     const encoded = await curl(...bearer(), "--path-as-is", `${stage.base()}/a%2fitems`);
-    assert.equal(json(encoded.stdout)["code"], "unknown_operation");
+    assert.equal(json(encoded.stdout)["code"], "not_canonical");
     assert.equal(stage.vendor.received.length, before);
   });
 });

@@ -17,7 +17,7 @@ describe("nginx in front", { skip: NGINX === undefined ? "nginx is not installed
   let stage: Stage;
   let nginx: { readonly url: (way: Way) => string; stop(): Promise<void> };
   before(async () => {
-    stage = await openStage('server: { public_url: "http://broker.example.test", trusted_proxies: ["127.0.0.0/8"] }');
+    stage = await openStage('server: { public_url: "https://broker.example.test", trusted_proxies: ["127.0.0.0/8"] }');
     nginx = await startNginx(stage.daemon.url);
   });
   after(async () => {

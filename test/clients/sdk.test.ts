@@ -10,6 +10,7 @@ const STRIPE_SECRET = "sk_live_51H8abcDEFghiJKL";
 const GITHUB_SECRET = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
 const STRIPE_VERSION = "2026-06-24.dahlia";
 
+const stack = new AsyncDisposableStack();
 let stripeApi: Double;
 let github: Double;
 let home: TestHome;
@@ -17,7 +18,7 @@ let daemon: TestDaemon;
 let key: string;
 
 before(async () => {
-  stripeApi = await startDouble((request, response) => {
+  stripeApi = stack.use(await startDouble((request, response) => {
     const { pathname, searchParams } = new URL(request.url, "http://stripe.test");
     if (request.headers.authorization !== `Bearer ${STRIPE_SECRET}`) return replyJson(response, 401, { error: { type: "invalid_request_error" } });
     if (request.method === "POST" && pathname === "/v1/customers") {
@@ -31,8 +32,8 @@ before(async () => {
     }
     if (request.method === "DELETE") return replyJson(response, 200, { id: pathname.split("/").at(-1), object: "customer", deleted: true });
     return replyJson(response, 404, { error: { type: "invalid_request_error", code: "resource_missing", message: "No such customer" } }, { "request-id": "req_stripe2" });
-  });
-  github = await startDouble((request, response) => {
+  }));
+  github = stack.use(await startDouble((request, response) => {
     const url = new URL(request.url, github.url);
     if (request.headers.authorization !== `token ${GITHUB_SECRET}`) return replyJson(response, 401, { message: "Bad credentials" });
     if (url.pathname === "/repos/acme/site/issues" && request.method === "POST") {
@@ -48,7 +49,7 @@ before(async () => {
       return response.writeHead(200, { "content-type": "application/vnd.github.raw" }).end(Buffer.from([0x89, 0x50, 0, 255]));
     }
     return replyJson(response, 404, { message: "Not Found" });
-  });
+  }));
   const config = `version: 1
 services:
   stripe:
@@ -68,16 +69,11 @@ services:
 roles: { user: { allow: ["*"] } }
 agents: { bot: { roles: [user] } }
 `;
-  home = await makeHome({ config, secrets: { stripe: STRIPE_SECRET, github: GITHUB_SECRET }, agents: ["bot"] });
-  daemon = await startDaemon(home);
+  home = stack.use(await makeHome({ config, secrets: { stripe: STRIPE_SECRET, github: GITHUB_SECRET }, agents: ["bot"] }));
+  daemon = stack.use(await startDaemon(home));
   key = home.key("bot");
 });
-after(async () => {
-  await daemon?.stop();
-  await stripeApi?.[Symbol.asyncDispose]();
-  await github?.[Symbol.asyncDispose]();
-  home?.[Symbol.dispose]();
-});
+after(() => stack.disposeAsync());
 
 /**
  * The SDK has no base path among its options. Its fetch client builds `http://HOST/PATH` and sets the port afterwards,

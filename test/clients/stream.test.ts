@@ -8,20 +8,19 @@ import { run } from "../harness/run.testing.ts";
 
 const SECRET = "stream-secret-0a1b2c3d4e5f";
 
-let open: ServerResponse | undefined;
+const stack = new AsyncDisposableStack();
 let opened: PromiseWithResolvers<ServerResponse>;
 let upstream: Double;
 let home: TestHome;
 let daemon: TestDaemon;
 
 before(async () => {
-  upstream = await startDouble((request, response) => {
+  upstream = stack.use(await startDouble((request, response) => {
     const type = request.url.includes("events") ? "text/event-stream" : "application/x-ndjson";
     response.writeHead(200, { "content-type": type, "cache-control": "no-cache" });
     response.flushHeaders();
-    open = response;
     opened.resolve(response);
-  });
+  }));
   const config = `version: 1
 services:
   feed:
@@ -32,15 +31,10 @@ services:
 roles: { user: { allow: ["*"] } }
 agents: { bot: { roles: [user] } }
 `;
-  home = await makeHome({ config, secrets: { feed: SECRET }, agents: ["bot"] });
-  daemon = await startDaemon(home);
+  home = stack.use(await makeHome({ config, secrets: { feed: SECRET }, agents: ["bot"] }));
+  daemon = stack.use(await startDaemon(home));
 });
-after(async () => {
-  open?.destroy();
-  await daemon?.stop();
-  await upstream?.[Symbol.asyncDispose]();
-  home?.[Symbol.dispose]();
-});
+after(() => stack.disposeAsync());
 
 async function start(path: string, signal?: AbortSignal) {
   opened = Promise.withResolvers();

@@ -95,7 +95,8 @@ export interface Stage extends AsyncDisposable {
 export type Service = "vendor" | "basic" | "keyed" | "queried";
 
 export async function openStage(server = ""): Promise<Stage> {
-  const vendor = await startVendor();
+  await using stack = new AsyncDisposableStack();
+  const vendor = stack.use(await startVendor());
   const { bearer, password, header, query } = VENDOR_SECRETS;
   const config = `version: 1
 ${server}
@@ -107,19 +108,16 @@ ${service("queried", vendor.url, '{ kind: query, name: api_key, secret: "local:q
 roles: { user: { allow: ["*"] } }
 agents: { bot: { roles: [user] } }
 `;
-  const home = await makeHome({ config, secrets: { bearer, password, header, query }, agents: ["bot"] });
-  const daemon = await startDaemon(home);
+  const home = stack.use(await makeHome({ config, secrets: { bearer, password, header, query }, agents: ["bot"] }));
+  const daemon = stack.use(await startDaemon(home));
+  const opened = stack.move();
   return {
     vendor,
     home,
     daemon,
     key: home.key("bot"),
     base: (name = "vendor") => `${daemon.url}/api/${name}`,
-    async [Symbol.asyncDispose]() {
-      await daemon.stop();
-      await vendor[Symbol.asyncDispose]();
-      home[Symbol.dispose]();
-    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 

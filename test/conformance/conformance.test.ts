@@ -8,9 +8,9 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { makeHome, startDaemon, type TestDaemon, type TestHome } from "../harness/daemon.testing.ts";
+import { makeHome, startDaemon } from "../harness/daemon.testing.ts";
 import { run } from "../harness/run.testing.ts";
-import { type Relay, startRelay } from "./relay.testing.ts";
+import { startRelay } from "./relay.testing.ts";
 
 interface Expected {
   /** Pass wholly. */
@@ -35,21 +35,15 @@ agents: { suite: { roles: [reader] } }
 
 for (const [revision, expected] of Object.entries(EXPECTED)) {
   describe(`MCP conformance, ${revision}`, () => {
-    let home: TestHome;
-    let daemon: TestDaemon;
-    let relay: Relay;
+    const stack = new AsyncDisposableStack();
     let failing: ReadonlyMap<string, readonly string[]>;
     before(async () => {
-      home = await makeHome({ config: CONFIG, agents: ["suite"] });
-      daemon = await startDaemon(home);
-      relay = await startRelay({ to: daemon.url, key: home.key("suite") });
+      const home = stack.use(await makeHome({ config: CONFIG, agents: ["suite"] }));
+      const daemon = stack.use(await startDaemon(home));
+      const relay = stack.use(await startRelay({ to: daemon.url, key: home.key("suite") }));
       failing = await runSuite({ revision, url: `${relay.url}/mcp`, folder: join(home.folder, "results") });
     });
-    after(async () => {
-      await relay?.[Symbol.asyncDispose]();
-      await daemon?.stop();
-      home?.[Symbol.dispose]();
-    });
+    after(() => stack.disposeAsync());
 
     for (const scenario of expected.applicable) {
       test(`${scenario} passes`, () => assert.deepEqual(failing.get(scenario), []));

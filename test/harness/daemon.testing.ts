@@ -56,11 +56,16 @@ export async function makeHome(options: TestHomeOptions = {}): Promise<TestHome>
     key: (agent) => readFileSync(join(home, "agents", `${agent}.key`), "utf8").trim(),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
-  await json(["init", "--yes", "--kek", `file:${join(folder, "kek")}`]);
-  if (options.config !== undefined) made.writeConfig(options.config);
-  for (const [name, value] of Object.entries(options.secrets ?? {})) await json(["secret", "set", name, "--stdin"], { input: value });
-  for (const agent of options.agents ?? []) await json(["agent", "key", agent]);
-  return made;
+  try {
+    await json(["init", "--yes", "--kek", `file:${join(folder, "kek")}`]);
+    if (options.config !== undefined) made.writeConfig(options.config);
+    for (const [name, input] of Object.entries(options.secrets ?? {})) await json(["secret", "set", name, "--stdin"], { input });
+    for (const agent of options.agents ?? []) await json(["agent", "key", agent]);
+    return made;
+  } catch (error) {
+    made[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** A daemon, as its own process. */

@@ -96,7 +96,7 @@ const headerName = fc.constantFrom(
   "X-Doorward-Agent", "User-Agent", "Accept-Language", "If-Match", "Idempotency-Key", "X-Request-Id", "Origin-Trial", "Accept-Encoding",
 );
 const headerValue = mostly(4, fc.constantFrom("1", "DELETE", "/secret/x", "a, b", "X-Custom", "127.0.0.1"), fc.constantFrom("close", "h2c", "bytes=0-1", "trailers", "\u00fcn\u00ef", "\t", "x\x0by"));
-const hostileHeader = fc.constantFrom<readonly [string, string]>(["Content-Encoding", "gzip"], ["Expect", "100-continue"], ["Upgrade", "h2c"], ["Authorization ", "x"], ["Transfer-Encoding", "chunked"], ["Content-Length", "0"], ["Host", "evil.test"]);
+const hostileHeader = fc.constantFrom<readonly [string, string]>(["Content-Encoding", "gzip"], ["Expect", "100-continue"], ["Upgrade", "h2c"], ["Authorization ", "x"], ["Content-Length", "0"], ["Host", "evil.test"]);
 const header = mostly(12, fc.tuple(headerName, headerValue) as fc.Arbitrary<readonly [string, string]>, hostileHeader);
 const headers = mostly(1, fc.constant<(readonly [string, string])[]>([]), fc.array(header, { maxLength: 3 }));
 const body = mostly(
