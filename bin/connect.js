@@ -66,12 +66,16 @@ function readKey(agent) {
  */
 function relay(socket, deadline, started = false) {
   let head = "";
+  let finished = false;
   socket.once("connect", () => {
     socket.write(
       "GET /stdio HTTP/1.1\r\nHost: doorward\r\nConnection: Upgrade\r\nUpgrade: doorward-stdio\r\n" +
         `Authorization: Bearer ${key}\r\n\r\n`,
     );
     process.stdin.pipe(socket);
+    process.stdin.on("end", () => {
+      finished = true;
+    });
   });
   socket.on("data", function readHead(/** @type {Buffer} */ chunk) {
     head += chunk.toString("latin1");
@@ -82,7 +86,9 @@ function relay(socket, deadline, started = false) {
     const rest = Buffer.from(head.slice(end + 4), "latin1");
     if (rest.length > 0) process.stdout.write(rest);
     socket.pipe(process.stdout);
-    socket.on("close", () => process.exit(0));
+    // The client has gone: there is nobody to tell.
+    process.stdout.on("error", () => process.exit(0));
+    socket.on("close", () => (finished ? process.exit(0) : fail("doorward: the daemon ended the connection\n", 1)));
   });
   socket.on("error", (/** @type {NodeJS.ErrnoException} */ error) => {
     const absent = error.code === "ENOENT" || error.code === "ECONNREFUSED";
@@ -119,6 +125,7 @@ async function startDaemon() {
   const daemon = spawn(process.execPath, words, { detached: true, stdio: ["ignore", "ignore", "inherit"] });
   daemon.on("exit", (code) => {
     // Another relay may have started one at the same moment: then that one holds the home.
+    if (code === 2) fail("doorward: the daemon does not start with this configuration\n", 2);
     if (code !== 0 && code !== null) process.stderr.write(`doorward: the daemon ended with status ${code}\n`);
   });
   daemon.unref();

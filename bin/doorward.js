@@ -5,7 +5,7 @@
  * A Node that is too old is replaced by the one that the project pins. `connect` is answered here, without loading
  * anything else, because every MCP client waits for it at its start.
  */
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const OLDEST = { major: 24, minor: 7 };
@@ -28,7 +28,8 @@ async function start() {
 
 async function replaceNode() {
   const pinned = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
-  if (!existsSync(pinned)) {
+  // A pinned one that is too old itself would start itself for ever.
+  if (!existsSync(pinned) || realpathSync(pinned) === realpathSync(process.execPath)) {
     process.stderr.write(
       `doorward: Node ${process.versions.node} is too old; install Node ${OLDEST.major}.${OLDEST.minor} or newer` +
         ", or run `npm ci` in a checkout, which brings one\n",

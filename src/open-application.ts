@@ -4,12 +4,14 @@
  */
 import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { isIPv4 } from "node:net";
 import { createApprovalStore } from "./approvals/approval-store.ts";
 import { Approvals } from "./approvals/approvals.ts";
 import { createKills } from "./approvals/create-kills.ts";
 import { createKillStore } from "./approvals/kill-store.ts";
 import { openAuditLog } from "./audit/open-audit-log.ts";
 import { Problem } from "./base/problem.ts";
+import { createTurns } from "./base/turns.ts";
 import { VERSION } from "./base/version.ts";
 import { createAcceptedConfigStore } from "./broker/accepted-config-store.ts";
 import { createActiveCalls } from "./broker/active-calls.ts";
@@ -74,6 +76,8 @@ import { unlockHome } from "./vault/unlock-home.ts";
 const ANSWER_BUDGET_BYTES = 256 * 1024 * 1024;
 /** Calls under way may take this long to end after a stop was asked for. */
 const DRAIN_MS = 35_000;
+/** Answers that are written may take this long to leave. */
+const FLUSH_MS = 1_000;
 
 /**
  * Opens a home: takes its lock, its state, its evidence and its rules.
@@ -216,7 +220,7 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
   const explainer = createExplainer({ snapshot, counters, now });
   const tools = [
     createServicesTool({ snapshot, now }),
-    createRequestTool({ broker, budget, publicBase }),
+    createRequestTool({ broker, budget, turns: createTurns(), publicBase }),
     createWhoamiTool({ snapshot }),
     createExplainTool({ explainer, findDecision: recent.find }),
     createStatusTool({ approvals, now }),
@@ -337,7 +341,10 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
       approvalPage(request, response, id) || health(request, response, id);
     const bound = { host: wanted.host, port: Number(new URL(tcp.address).port) };
     const front = createFront({ ...shared, names: ownNames(bound, server.publicUrl), side: outside });
-    const socket = await listenSocket(local, home.socket, stdio.upgrade);
+    const socket = await listenSocket(local, home.socket, stdio.upgrade).catch(async (error: unknown) => {
+      await tcp.close();
+      throw error;
+    });
     const watcher = watchConfig(
       home.config,
       async () => void (await rules.load("file")),
@@ -357,6 +364,7 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
         await within(active.idle(), DRAIN_MS);
         sessions.endAll();
         stdio.close();
+        await within(closing, FLUSH_MS);
         tcp.server.closeAllConnections();
         socket.server.closeAllConnections();
         await closing;
@@ -397,7 +405,7 @@ function agentFacts(
 
 /** `--listen` is judged like the file. */
 function checkPlainHttp(host: string, tls: boolean, behindProxy: boolean): void {
-  if (tls || behindProxy || host === "localhost" || host === "::1" || host.startsWith("127.")) return;
+  if (tls || behindProxy || host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."))) return;
   throw new Problem("invalid_request", {
     detail: `plain HTTP on \`${host}\` would send tokens in the clear`,
     remedy: "Set `server.tls`, or name who terminates TLS in `server.trusted_proxies`.",

@@ -27,6 +27,16 @@ export function problemDocument(problem: Problem, requestId: string): ProblemDoc
   };
 }
 
+/**
+ * The same refusal where SDKs of vendors look for one. Stripe's takes an answer without `error` for a success, whatever
+ * its status: a refused charge would be taken for one that was made.
+ */
+function withSdkError(document: ProblemDocument): object {
+  const { code, detail, remedy, request_id } = document;
+  const message = `${detail}. ${remedy} (${request_id})`;
+  return { ...document, error: { type: "doorward_refusal", code, message } };
+}
+
 /** What a 401 must say (RFC 6750 §3); the words never tell why. */
 const CHALLENGE = 'Bearer realm="doorward", error="invalid_token"';
 
@@ -42,7 +52,7 @@ export function sendProblem(
   headers: Record<string, string> = {},
 ): void {
   if (response.headersSent || response.destroyed) return;
-  const body = Buffer.from(JSON.stringify(problemDocument(problem, requestId)));
+  const body = Buffer.from(JSON.stringify(withSdkError(problemDocument(problem, requestId))));
   const retryAfter = problem.fields.retry_after;
   response.writeHead(problem.status, {
     "content-type": "application/problem+json",

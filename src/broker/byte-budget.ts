@@ -1,10 +1,13 @@
 /** A shared allowance of memory: what one holder takes, the others lack until it is given back. */
 export interface ByteBudget {
-  /** @returns `false`, and takes nothing, when less than `bytes` are left. */
-  take(bytes: number): boolean;
-  give(bytes: number): void;
+  /** @returns `false`, and takes nothing, when less than `bytes` are left, in all or of this holder's share. */
+  take(holder: string, bytes: number): boolean;
+  give(holder: string, bytes: number): void;
   readonly usedBytes: number;
 }
+
+/** The part of it that one holder may have, so that nobody is shut out by one. */
+const SHARE = 1 / 2;
 
 /**
  * Makes one byte budget for everything in the process that buffers whole answers.
@@ -12,15 +15,21 @@ export interface ByteBudget {
  * @param limitBytes - Answers beyond it are refused rather than swapped.
  */
 export function createByteBudget(limitBytes: number): ByteBudget {
+  const held = new Map<string, number>();
   let used = 0;
   return {
-    take(bytes) {
-      if (used + bytes > limitBytes) return false;
+    take(holder, bytes) {
+      const mine = held.get(holder) ?? 0;
+      if (used + bytes > limitBytes || mine + bytes > limitBytes * SHARE) return false;
       used += bytes;
+      held.set(holder, mine + bytes);
       return true;
     },
-    give(bytes) {
+    give(holder, bytes) {
+      const left = (held.get(holder) ?? 0) - bytes;
       used -= bytes;
+      if (left > 0) held.set(holder, left);
+      else held.delete(holder);
     },
     get usedBytes() {
       return used;

@@ -15,6 +15,8 @@ export interface CollectOptions {
   /** Shared by all collectors of the process. */
   readonly budget: ByteBudget;
   readonly signal?: AbortSignal | undefined;
+  /** Takes over giving the bytes back, once the answer has left the process; without it they are given back at once. */
+  readonly whenSent?: ((then: () => void) => void) | undefined;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface CollectOptions {
 export function collectAnswer(
   run: (request: CallRequest, sink: AnswerSink) => RunningCall,
   request: CallRequest,
-  { budget, signal }: CollectOptions,
+  { budget, signal, whenSent }: CollectOptions,
 ): Promise<CollectedAnswer> {
   return new Promise((resolve, reject) => {
     let head: AnswerHead | undefined;
@@ -33,8 +35,9 @@ export function collectAnswer(
     let kept = 0;
     let starved = false;
     const leave = () => call.leave();
+    const holder = request.principal.agent;
+    const give = () => budget.give(holder, kept);
     const settle = () => {
-      budget.give(kept);
       signal?.removeEventListener("abort", leave);
     };
     const call = run(request, {
@@ -43,7 +46,7 @@ export function collectAnswer(
       },
       data(chunk) {
         if (starved) return true;
-        if (!budget.take(chunk.length)) {
+        if (!budget.take(holder, chunk.length)) {
           starved = true;
           leave();
           return true;
@@ -54,20 +57,24 @@ export function collectAnswer(
       },
       end() {
         settle();
+        if (whenSent === undefined || starved) give();
+        else whenSent(give);
+        if (starved) return reject(noRoom());
         const body =
           chunks.length === 1 ? Buffer.from(chunks[0]!.buffer, chunks[0]!.byteOffset, kept) : Buffer.concat(chunks);
         resolve({ head: head!, body, truncated: call.truncated, redacted: call.redacted });
       },
       fail(problem) {
         settle();
-        reject(
-          starved
-            ? new Problem("upstream_too_large", { detail: "too many large answers are being read at once" })
-            : problem,
-        );
+        give();
+        reject(starved ? noRoom() : problem);
       },
     });
     if (signal?.aborted) leave();
     else signal?.addEventListener("abort", leave, { once: true });
   });
+}
+
+function noRoom(): Problem {
+  return new Problem("upstream_too_large", { detail: "too many large answers are being read at once" });
 }

@@ -10,7 +10,7 @@ import type { OutboundRequest } from "../egress/outbound-request.ts";
 import { knowsService } from "../policy/check-agent.ts";
 import type { LocalCounters } from "../policy/counters.ts";
 import { type Decision, decide } from "../policy/decide.ts";
-import { denyUnknownService, type Permit } from "../policy/decision.ts";
+import { denyUnknownService } from "../policy/decision.ts";
 import { findKill, type Kill } from "../policy/kills.ts";
 import type { CompiledService, Snapshot } from "../policy/snapshot.ts";
 import { type CanonicalRequest, canonicalise } from "../request/canonicalise.ts";

@@ -41,14 +41,6 @@ export interface HoldsDeps {
 const TRIES = 3;
 
 export function createHolds(deps: HoldsDeps): Holds {
-  // Repeats that come at once share one question, and with it one preview.
-  const asking = new Map<string, Promise<Approval>>();
-  const askOnce = (asked: AskedCall, held: Held): Promise<Approval> => {
-    const key = `${held.digest} ${held.basis} ${held.principal.user ?? ""}`;
-    const underWay = asking.get(key) ?? ask(deps, asked, held).finally(() => asking.delete(key));
-    asking.set(key, underWay);
-    return underWay;
-  };
   return {
     async answer(asked) {
       const { call, request, decision, now } = asked;
@@ -57,7 +49,7 @@ export function createHolds(deps: HoldsDeps): Holds {
       for (let tries = 0; tries < TRIES; tries++) {
         const found = await deps.approvals.find(held);
         if (found.kind !== "granted") {
-          const approval = found.kind === "none" ? await askOnce(asked, held) : found.approval;
+          const approval = found.kind === "none" ? await ask(deps, asked, held) : found.approval;
           return { kind: "refused", problem: refusalOf(deps, approval, found.kind), approvalId: approval.id };
         }
         const used = await deps.approvals.use({ ...held, id: found.approval.id, requestId: call.requestId });
@@ -80,17 +72,20 @@ type Held = {
 
 async function ask(deps: HoldsDeps, asked: AskedCall, held: Held): Promise<Approval> {
   const { call, service, request, decision } = asked;
-  const { messageWith, preview: target, expiresSeconds, quorum, separate } = decision.approval;
-  const preview = target === undefined ? undefined : await deps.preview(asked, target);
+  const { message, messageWith, preview: target, expiresSeconds, quorum, separate } = decision.approval;
   const [only] = decision.operations.length === 1 ? decision.operations : [];
   const { approval } = await deps.approvals.hold({
     ...held,
     requestId: call.requestId,
     service: service.config.name,
     operation: only?.config.name,
-    message: messageWith(previewBody(preview)),
+    message,
     request: shown(service, request),
-    preview,
+    preview: undefined,
+    async prepare() {
+      const preview = target === undefined ? undefined : await deps.preview(asked, target);
+      return { message: messageWith(previewBody(preview)), preview };
+    },
     expiresSeconds,
     quorum,
     separate,

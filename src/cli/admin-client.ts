@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import type { JsonObject } from "../base/json.ts";
 import { PROBLEMS, Problem, type ProblemCode } from "../base/problem.ts";
+import { parseStrictJson } from "../base/strict-json.ts";
 import type { Home } from "../config/home.ts";
 import type { Application } from "./application.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
@@ -16,6 +17,8 @@ export interface AdminClient extends AsyncDisposable {
 
 /** How long an answer of the daemon may take. */
 const ANSWER_MS = 60_000;
+/** A preview may be nested as deep as a service's answer, and stands in ours. */
+const ANSWER_DEPTH = 1_000;
 const PASSPHRASE_RULE = "owner:passphrase";
 
 /**
@@ -108,9 +111,10 @@ function overSocket(
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
         response.on("error", reject);
         response.on("end", () => {
-          const answer = JSON.parse(Buffer.concat(chunks).toString("utf8")) as object;
-          if (response.statusCode === 200) resolve(answer);
-          else reject(asProblem(answer as { readonly [field: string]: unknown }));
+          const answer = parseStrictJson(Buffer.concat(chunks), { depth: ANSWER_DEPTH });
+          if (!answer.ok) reject(new Error("what listens on the daemon's socket is no Doorward"));
+          else if (response.statusCode === 200) resolve(answer.value as object);
+          else reject(asProblem(answer.value as { readonly [field: string]: unknown }));
         });
       },
     );

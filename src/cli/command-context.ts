@@ -6,6 +6,7 @@ import { parseKekChoice } from "../vault/kek.ts";
 import { type AdminClient, connectAdmin } from "./admin-client.ts";
 import type { Application, ApplicationOptions, OpenApplication } from "./application.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
+import { printable, printableLine } from "./printable.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What every command is given. */
@@ -74,10 +75,10 @@ export async function withAdmin(
   await work(admin);
 }
 
-/** Prints data: JSON with `--json`, else the lines for a person. */
+/** Prints data: JSON with `--json`, else the lines for a person, each of which stays one line. */
 export function show(cli: Cli, command: Command, data: unknown, lines: () => readonly string[]): void {
-  if (optionsOf<object>(command).json === true) cli.terminal.print(JSON.stringify(data));
-  else for (const line of lines()) cli.terminal.print(line);
+  if (optionsOf<object>(command).json === true) cli.terminal.print(printable(JSON.stringify(data)));
+  else for (const line of lines()) cli.terminal.print(printableLine(line));
 }
 
 /** Text in columns, as wide as needed. */

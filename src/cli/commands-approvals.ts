@@ -54,8 +54,8 @@ export function addApprovalCommands(program: Command, cli: Cli): void {
           `${one.id}  ${one.status} until ${one.expires_at}`,
           `agent ${one.agent}, ${one.service}:${one.operation ?? "(several operations)"}`,
           one.message,
-          `request: ${JSON.stringify(one.request, null, 2)}`,
-          `preview: ${JSON.stringify(one.preview, null, 2)}`,
+          ...`request: ${JSON.stringify(one.request, null, 2)}`.split("\n"),
+          ...`preview: ${JSON.stringify(one.preview, null, 2)}`.split("\n"),
           `digest: ${one.digest}`,
         ]);
       });

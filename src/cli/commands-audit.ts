@@ -69,7 +69,7 @@ export function addAuditCommands(program: Command, cli: Cli): void {
         cli,
         command,
         events.map(({ record }) => record),
-        () => events.map(({ record }) => JSON.stringify(record, null, 2)),
+        () => events.flatMap(({ record }) => JSON.stringify(record, null, 2).split("\n")),
       );
     });
 
@@ -113,7 +113,7 @@ export function addAuditCommands(program: Command, cli: Cli): void {
         );
         if (out !== undefined) await writeFile(out, checkpoint);
         show(cli, command, { checkpoint, public_key, ...(out === undefined ? {} : { file: out }) }, () =>
-          out === undefined ? [checkpoint.trimEnd()] : [`the checkpoint is in ${out}`],
+          out === undefined ? checkpoint.trimEnd().split("\n") : [`the checkpoint is in ${out}`],
         );
       });
     });

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { ReadStream, WriteStream } from "node:tty";
 import type { Environment } from "../config/environment.ts";
+import { printable } from "./printable.ts";
 
 /** Where a command's words go: data on stdout, talk on stderr, questions on the terminal itself. */
 export interface Terminal {
@@ -20,7 +21,7 @@ export interface Terminal {
 export function createTerminal(environment: Environment): Terminal {
   return {
     print: (text) => void process.stdout.write(`${text}\n`),
-    say: (text) => void process.stderr.write(`${text}\n`),
+    say: (text) => void process.stderr.write(`${printable(text)}\n`),
     colours: process.stderr.isTTY === true && !environment.noColor,
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
     readStdin,

@@ -5,6 +5,7 @@ import { ACCEPT_ENCODING } from "./decode-body.ts";
 import { UpstreamExchange } from "./exchange.ts";
 import type { OutboundRequest, OutboundTarget } from "./outbound-request.ts";
 import { type ConnectOptions, createPinnedConnector } from "./pinned-connect.ts";
+import { createScrubTurns } from "./scrub-turns.ts";
 import { systemResolve } from "./resolve-pinned.ts";
 
 const HEADER_BYTES_MAX = 64 * 1024;
@@ -60,6 +61,7 @@ interface Target {
 /** Opens the way out. Its connections are shared by all calls to equal targets, and closed when idle. */
 export function createEgress(options: EgressOptions): Egress {
   const targets = new Map<string, Target>();
+  const turns = createScrubTurns();
   const connectOptions: ConnectOptions = { ...options, resolve: options.resolve ?? systemResolve };
   let closed = false;
   const sweep = setInterval(() => closeIdle(targets), SWEEP_MS).unref();
@@ -72,9 +74,7 @@ export function createEgress(options: EgressOptions): Egress {
       if (target === undefined) return refuse(request, sink, crowded());
       target.calls += 1;
       target.idleSweeps = 0;
-      const exchange = new UpstreamExchange(request, sink, () => {
-        target.calls -= 1;
-      });
+      const exchange = new UpstreamExchange(request, sink, { turns, onOver: () => void (target.calls -= 1) });
       dispatch(target.pool, request, exchange, options.userAgent);
       exchange.launched();
       return exchange;

@@ -5,6 +5,7 @@ import { passHeaders } from "./answer-headers.ts";
 import { type BodyDecoder, type Coding, createBodyDecoder, decodeWhole, parseContentEncoding } from "./decode-body.ts";
 import { createSmallChunkJoiner } from "./join-small.ts";
 import type { OutboundRequest, ScrubStream } from "./outbound-request.ts";
+import type { ScrubTurns } from "./scrub-turns.ts";
 import { type AnswerStage, invalidAnswer, upstreamProblem } from "./upstream-problem.ts";
 
 /** Interim answers (1xx) of one call; each may be as large as a head, and there is no end to them otherwise. */
@@ -12,6 +13,8 @@ const INTERIM_MAX = 8;
 const ANSWER_HEADERS_MAX = 256;
 /** Encoded bytes may be more than decoded ones, by the frames of an encoding; not by more than this. */
 const ENCODING_OVERHEAD_BYTES = 64 * 1024;
+/** Looked through at a stretch, before others get their turn. */
+const SLICE_BYTES = 32 * 1024;
 const NO_BODY_STATUSES: ReadonlySet<number> = new Set([204, 304]);
 
 /** As undici gives them: lower-case names, an array where a header stands several times. */
@@ -35,6 +38,7 @@ const OVER = new Error("over");
 export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
   readonly #request: OutboundRequest;
   readonly #sink: AnswerSink;
+  readonly #turns: ScrubTurns;
   readonly #onOver: () => void;
   readonly #deadline: NodeJS.Timeout;
   readonly #joiner = createSmallChunkJoiner((chunk) => this.#guarded(() => this.#receive(chunk)));
@@ -48,16 +52,21 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
   /** All of the body is here, though a decoder may still be at work on it. */
   #complete = false;
   #sinkPaused = false;
+  /** Decoded and not yet scrubbed, since the event loop is others' for now. Nothing more is read meanwhile. */
+  #unscrubbed: Uint8Array[] = [];
+  /** What comes after the unscrubbed: the end, or a limit. */
+  #afterwards: (() => void) | undefined;
   #decoderFull = false;
   #interim = 0;
   #receivedBytes = 0;
   #decodedBytes = 0;
   #headRedacted = 0;
 
-  constructor(request: OutboundRequest, sink: AnswerSink, onOver: () => void) {
+  constructor(request: OutboundRequest, sink: AnswerSink, deps: { readonly turns: ScrubTurns; readonly onOver: () => void }) {
     this.#request = request;
     this.#sink = sink;
-    this.#onOver = onOver;
+    this.#turns = deps.turns;
+    this.#onOver = deps.onOver;
     this.#deadline = setTimeout(() => this.abort(new Problem("upstream_timeout")), request.timeoutMs);
   }
 
@@ -74,11 +83,7 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
     if (!this.#sinkPaused || this.#over) return;
     this.#sinkPaused = false;
     // Undici's parser is not re-entrant, and the caller may stand in the callback of another call's.
-    queueMicrotask(() => {
-      if (this.#over || this.#sinkPaused) return;
-      this.#decoder?.resume();
-      if (!this.#decoderFull) this.#controller?.resume();
-    });
+    queueMicrotask(() => this.#goOn());
   }
 
   abort(problem: Problem): void {
@@ -169,7 +174,7 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
       data: (chunk) => this.#guarded(() => this.#deliver(chunk)),
       drain: () => {
         this.#decoderFull = false;
-        if (!this.#sinkPaused) this.#controller?.resume();
+        if (!this.#sinkPaused && !this.#behind) this.#controller?.resume();
       },
       end: () => this.#guarded(() => this.#endDecoded()),
       fail: (problem) => this.abort(problem),
@@ -218,11 +223,56 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
     this.#decodedBytes += room;
     if (room > 0) this.#scrubInto(chunk.subarray(0, room));
     // INVARIANT: what the scrubber keeps back is dropped here; it may be the first half of a secret.
-    this.abort(tooLarge());
+    this.#whenScrubbed(() => this.abort(tooLarge()));
+  }
+
+  get #behind(): boolean {
+    return this.#unscrubbed.length > 0;
   }
 
   #scrubInto(chunk: Uint8Array): void {
-    this.#emit(this.#scrub === undefined ? chunk : this.#scrub.push(chunk));
+    if (this.#scrub === undefined) this.#emit(chunk);
+    else if (this.#behind) this.#unscrubbed.push(chunk);
+    else this.#scrubSlices(chunk, this.#scrub);
+  }
+
+  /** Scrubs while this turn has time; the rest of the chunk waits for another. */
+  #scrubSlices(chunk: Uint8Array, scrub: ScrubStream): void {
+    for (let at = 0; at < chunk.length; at += SLICE_BYTES) {
+      if (this.#over) return;
+      if (!this.#turns.hasTime()) return this.#wait(chunk.subarray(at));
+      this.#turns.run(() => this.#emit(scrub.push(chunk.subarray(at, at + SLICE_BYTES))));
+    }
+  }
+
+  #wait(rest: Uint8Array): void {
+    this.#unscrubbed.unshift(rest);
+    this.#decoder?.pause();
+    this.#controller?.pause();
+    this.#turns.later(() => this.#guarded(() => this.#catchUp()));
+  }
+
+  #catchUp(): void {
+    while (!this.#over && this.#behind) {
+      const chunk = this.#unscrubbed.shift()!;
+      const waiting = this.#unscrubbed.length;
+      this.#scrubSlices(chunk, this.#scrub!);
+      if (this.#unscrubbed.length > waiting) return;
+    }
+    if (this.#over) return;
+    this.#goOn();
+    this.#afterwards?.();
+  }
+
+  #whenScrubbed(step: () => void): void {
+    if (this.#behind) this.#afterwards ??= step;
+    else step();
+  }
+
+  #goOn(): void {
+    if (this.#over || this.#sinkPaused || this.#behind) return;
+    this.#decoder?.resume();
+    if (!this.#decoderFull) this.#controller?.resume();
   }
 
   #emit(chunks: Uint8Array | readonly Uint8Array[]): void {
@@ -240,6 +290,7 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
 
   #end(): void {
     if (this.#over) return;
+    if (this.#behind) return this.#whenScrubbed(() => this.#end());
     if (this.#scrub !== undefined) this.#emit(this.#scrub.end());
     if (this.#over) return;
     this.#close();
@@ -255,6 +306,7 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
   #close(): void {
     this.#over = true;
     clearTimeout(this.#deadline);
+    this.#unscrubbed = [];
     this.#decoder?.destroy();
     this.#onOver();
   }

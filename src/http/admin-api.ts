@@ -2,6 +2,7 @@ import type { JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { readBody } from "../base/read-body.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
+import { parseApiKey } from "../identity/api-key.ts";
 import type { AdminAction, Proof } from "./admin-action.ts";
 import type { SideRoute } from "./create-front.ts";
 
@@ -39,8 +40,10 @@ export function createAdminRoutes(administer: Administer): SideRoute {
   return async (request, response, requestId) => {
     const path = request.url ?? "";
     if (!path.startsWith(PREFIX)) return false;
+    const key = /^Bearer (.+)$/i.exec(request.headers.authorization ?? "")?.[1];
+    // INVARIANT: to an agent's key there is no admin API at all, not even the part that needs no proof.
+    if (key !== undefined && parseApiKey(key).ok) throw new Problem("not_found");
     if (request.method !== "POST") throw new Problem("method_not_allowed");
-    const key = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
     const passphrase = request.headers["doorward-passphrase"];
     const body = await readBody(request, MAX_BODY_BYTES);
     const parsed = parseStrictJson(body ?? "{}");

@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
-import { problemDocument } from "../base/send-problem.ts";
+import { problemDocument, sendProblem } from "../base/send-problem.ts";
 import type { createFront } from "./create-front.ts";
 
 /** A request's head and body must have arrived within this time. */
@@ -16,6 +16,10 @@ const HEADER_BYTES = 32 * 1024;
 const HEADERS_COUNT = 200;
 /** A kept connection may be silent for this long between requests. */
 const KEEP_ALIVE_MS = 65_000;
+/** How long a peer may take to read the answer to what was not HTTP. */
+const LINGER_MS = 2_000;
+/** How often connections that became idle are ended while a listener closes. */
+const IDLE_SWEEP_MS = 20;
 /** Open connections of one listener. */
 const CONNECTIONS = 20_000;
 
@@ -26,6 +30,8 @@ const SERVER_OPTIONS: ServerOptions = {
   keepAliveTimeout: KEEP_ALIVE_MS,
   maxHeaderSize: HEADER_BYTES,
   noDelay: true,
+  // A missing Host is refused like a foreign one, in the contract's form.
+  requireHostHeader: false,
 };
 
 type Handler = ReturnType<typeof createFront>;
@@ -51,17 +57,14 @@ export interface TcpOptions {
   readonly broken: BrokenRequest;
 }
 
-/** Listens on TCP. */
+/** Listens on TCP. @throws {Problem} `invalid_request` where nobody can listen. */
 export async function listenTcp(handler: Handler, { host, port, tls, broken }: TcpOptions): Promise<Listener> {
   const server =
     tls === undefined
       ? createServer(SERVER_OPTIONS, handler)
       : (createTlsServer({ ...SERVER_OPTIONS, ...tls, minVersion: "TLSv1.2" }, handler) as unknown as Server);
   prepare(server, broken);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host, port }, resolve);
-  });
+  await listening(server, `${host}:${port}`, (done) => server.listen({ host, port }, done));
   const bound = server.address() as AddressInfo;
   const name = bound.address.includes(":") ? `[${bound.address}]` : bound.address;
   return {
@@ -83,10 +86,7 @@ export async function listenSocket(handler: Handler, path: string, upgrade: Upgr
   rmSync(path, { force: true });
   const mask = process.umask(0o177);
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(path, resolve);
-    });
+    await listening(server, path, (done) => server.listen(path, done));
   } finally {
     process.umask(mask);
   }
@@ -94,37 +94,71 @@ export async function listenSocket(handler: Handler, path: string, upgrade: Upgr
   return { server, address: path, close: () => close(server) };
 }
 
+/** @throws {Problem} `invalid_request` naming the place: taken, not ours, or no address of this machine. */
+function listening(server: Server, where: string, listen: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // Later ones are of single connections that could not be accepted; the listener goes on.
+    server.on("error", (error: NodeJS.ErrnoException) =>
+      reject(
+        new Problem("invalid_request", {
+          detail: `\`${where}\` cannot be listened on (${error.code ?? "unknown"})`,
+          remedy: "Stop what listens there, or choose another address with `--listen` or `server.listen`.",
+          cause: error,
+        }),
+      ),
+    );
+    listen(resolve);
+  });
+}
+
 function prepare(server: Server, broken: BrokenRequest): void {
   server.maxHeadersCount = HEADERS_COUNT;
   server.maxConnections = CONNECTIONS;
   const latest = new WeakMap<Duplex, ServerResponse>();
-  server.prependListener("request", (request, response) => void latest.set(request.socket, response));
+  server.prependListener("request", (request, response) => {
+    latest.set(request.socket, response);
+    // While it drains, each answer is the last of its connection.
+    if (!server.listening) response.shouldKeepAlive = false;
+  });
+  server.on("connect", (_, socket) => {
+    answerByHand(socket, new Problem("method_not_allowed", { detail: "there is no tunnel here" }), broken);
+  });
+  server.on("checkExpectation", (request, response) => {
+    const detail = "the Expect header asks for something else than `100-continue`";
+    request.resume();
+    sendProblem(response, new Problem("invalid_request", { detail }), newId("req"), { connection: "close" });
+  });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const response = latest.get(socket);
     const underWay = response?.headersSent === true && !response.writableFinished;
     if (underWay || !socket.writable || error.code === "ECONNRESET") socket.destroy();
-    else answerBrokenRequest(error, socket, broken);
+    else answerByHand(socket, brokenRequest(error), broken);
   });
 }
 
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
+    const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
+    server.close(() => {
+      clearInterval(sweep);
+      resolve();
+    });
     server.closeIdleConnections();
   });
 }
 
-/** Answers what Node's parser would not give to a handler: the refusal has the contract's form here too. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex, broken: BrokenRequest): void {
-  const problem = brokenRequest(error);
+/** Answers what Node would not give to a handler: the refusal has the contract's form here too. */
+function answerByHand(socket: Duplex, problem: Problem, broken: BrokenRequest): void {
   const requestId = newId("req");
   broken(problem, requestId, (socket as Socket).remoteAddress ?? "unix");
   const body = JSON.stringify(problemDocument(problem, requestId));
+  socket.on("error", () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: application/problem+json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nDoorward-Request-Id: ${requestId}\r\nDoorward-Error: ${problem.code}\r\n` +
       `Connection: close\r\n\r\n${body}`,
   );
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }
 
 function brokenRequest(error: NodeJS.ErrnoException): Problem {

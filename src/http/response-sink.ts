@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { letGoWhenStalled } from "../base/let-go-when-stalled.ts";
 import type { Problem } from "../base/problem.ts";
 import type { AnswerHead, AnswerSink } from "../egress/answer.ts";
 
@@ -6,8 +7,6 @@ import type { AnswerHead, AnswerSink } from "../egress/answer.ts";
 const HELD_BYTES = 64 * 1024;
 /** An answer without a length that has not ended after this long is one that streams: it flows from then on. */
 const HOLD_MS = 5;
-/** A caller that takes nothing for this long is let go. */
-const STALLED_READER_MS = 60_000;
 
 export interface ResponseSinkOptions {
   readonly requestId: string;
@@ -68,13 +67,11 @@ export function createResponseSink(response: ServerResponse, options: ResponseSi
     end() {
       clearTimeout(timer);
       if (response.destroyed) return;
-      letGoWhenStalled(response);
       if (flowing) {
         if (trailing) response.addTrailers({ "doorward-redacted": String(options.redacted()) });
         response.end();
-        return;
-      }
-      sendWhole(response, head!, held, heldBytes, options);
+      } else sendWhole(response, head!, held, heldBytes, options);
+      letGoWhenStalled(response);
     },
     fail(problem) {
       clearTimeout(timer);
@@ -116,17 +113,4 @@ function flatHeaders(head: AnswerHead, { requestId }: ResponseSinkOptions): stri
 
 function header(head: AnswerHead, name: string): string | undefined {
   return head.headers.find(([candidate]) => candidate === name)?.[1];
-}
-
-/** Cuts the connection of a reader that stopped taking its answer. */
-function letGoWhenStalled(response: ServerResponse): void {
-  if (response.writableLength === 0) return;
-  const { socket } = response;
-  if (socket === null) return;
-  const cut = () => void response.destroy();
-  socket.setTimeout(STALLED_READER_MS, cut);
-  response.on("finish", () => {
-    socket.setTimeout(0);
-    socket.removeListener("timeout", cut);
-  });
 }

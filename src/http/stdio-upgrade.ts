@@ -9,6 +9,9 @@ import { tokenFromRequest } from "../identity/token-from-request.ts";
 import type { Dispatch } from "../mcp/dispatch.ts";
 import { type StdioDeps, serveStdio } from "../mcp/stdio-endpoint.ts";
 
+/** How long a client may take to read its last answers when the daemon stops. */
+const LINGER_MS = 1_000;
+
 export interface StdioUpgrade {
   /** Turns `GET /stdio` on the local socket into lines of MCP, after the key was checked. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -67,7 +70,10 @@ export function createStdioUpgrade(deps: {
       );
     },
     close() {
-      for (const socket of open) socket.end();
+      for (const socket of open) {
+        socket.end();
+        setTimeout(() => socket.destroy(), LINGER_MS).unref();
+      }
     },
   };
 }

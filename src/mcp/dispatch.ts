@@ -17,6 +17,7 @@ export interface DispatchContext {
   readonly requestId: string;
   readonly signal: AbortSignal | undefined;
   readonly lossy: boolean;
+  readonly whenSent: (then: () => void) => void;
 }
 
 /** Carries out one request and gives its `result`. */

@@ -9,8 +9,6 @@ export const LEGACY_VERSIONS: readonly string[] = ["2025-11-25", "2025-06-18", "
 const VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT_KEY = "io.modelcontextprotocol/clientInfo";
-/** The first stateless revision; later dates are newer ones that we may not know. */
-const FIRST_MODERN = "2026-07-28";
 
 /** The standard headers of a POST, as they came (SEP-2243). */
 export interface McpHeaders {
@@ -52,8 +50,7 @@ export function classify(message: RpcMessage, headers: McpHeaders | undefined): 
   if (headers?.version !== undefined && headers.version !== claimed) {
     throw mismatch(`the body says ${claimed}, the MCP-Protocol-Version header ${headers.version}`);
   }
-  // A version that nobody knows is answered as the stateless revisions do: only they claim one in each message.
-  if (LEGACY_VERSIONS.includes(claimed)) return "legacy";
+  // Only the stateless revisions claim a version in each message, so any claim is answered as they do.
   if (message.kind === "notification") return "modern";
   checkEnvelope(meta!);
   if (!MODERN_VERSIONS.includes(claimed)) {
@@ -66,8 +63,9 @@ export function classify(message: RpcMessage, headers: McpHeaders | undefined): 
   return "modern";
 }
 
+/** Whether a version is not one of the older revisions: then it is a newer one, or none at all. */
 function isModern(version: string | undefined): boolean {
-  return version !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(version) && version >= FIRST_MODERN;
+  return version !== undefined && !LEGACY_VERSIONS.includes(version);
 }
 
 function checkEnvelope(meta: JsonObject): void {

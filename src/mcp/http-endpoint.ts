@@ -2,10 +2,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Problem } from "../base/problem.ts";
 import { readBody } from "../base/read-body.ts";
 import { sendProblem } from "../base/send-problem.ts";
+import { letGoWhenStalled } from "../base/let-go-when-stalled.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { classify, LEGACY_VERSIONS } from "./era.ts";
+import { createSentList } from "./sent-list.ts";
 import { openEventStream } from "./event-stream.ts";
 import {
   errorMessage,
@@ -87,7 +89,8 @@ async function post(
     if (era === "modern") {
       if (message.kind !== "request") return accepted(response, requestId);
       const signal = cancelledWith(response);
-      const result = await deps.dispatch(message, { era, principal, requestId, signal, lossy: parsed.lossy });
+      const whenSent = sentList(response);
+      const result = await deps.dispatch(message, { era, principal, requestId, signal, lossy: parsed.lossy, whenSent });
       return sendMessage(response, 200, resultMessage(message.id, result), requestId);
     }
     await legacy(deps, { request, response, principal, requestId, message, lossy: parsed.lossy });
@@ -111,8 +114,9 @@ async function legacy(deps: McpEndpointDeps, post: LegacyPost): Promise<void> {
   const { request, response, principal, requestId, message, lossy } = post;
   const nowMs = deps.now().getTime();
   if (message.kind === "request" && message.method === "initialize") {
-    const result = await deps.dispatch(message, { era: "legacy", principal, requestId, signal: undefined, lossy });
-    const session = deps.sessions.create(principal, nowMs)!;
+    const context = { era: "legacy", principal, requestId, signal: undefined, lossy, whenSent: sentList(response) } as const;
+    const result = await deps.dispatch(message, context);
+    const session = deps.sessions.create(principal, nowMs);
     return sendMessage(response, 200, resultMessage(message.id, result), requestId, { "mcp-session-id": session.id });
   }
   const session = findSession(deps, request, principal, nowMs);
@@ -125,7 +129,8 @@ async function legacy(deps: McpEndpointDeps, post: LegacyPost): Promise<void> {
   }
   const controller = begin(session, message.id);
   try {
-    const context = { era: "legacy", principal, requestId, signal: controller.signal, lossy } as const;
+    const whenSent = sentList(response);
+    const context = { era: "legacy", principal, requestId, signal: controller.signal, lossy, whenSent } as const;
     const result = await deps.dispatch(message, context);
     sendMessage(response, 200, resultMessage(message.id, result), requestId);
   } finally {
@@ -225,6 +230,14 @@ function cancelledWith(response: ServerResponse): AbortSignal {
   return controller.signal;
 }
 
+/** A response closes when its last byte was taken over by the system, or when its connection ends. */
+function sentList(response: ServerResponse): (then: () => void) => void {
+  const sent = createSentList();
+  if (response.closed || response.destroyed) sent.run();
+  else response.on("close", sent.run);
+  return sent.add;
+}
+
 function accepted(response: ServerResponse, requestId: string): void {
   response.writeHead(202, { "content-length": 0, "doorward-request-id": requestId }).end();
 }
@@ -246,4 +259,5 @@ function sendMessage(
     ...headers,
   });
   response.end(body);
+  letGoWhenStalled(response);
 }

@@ -22,7 +22,8 @@ export interface Session {
 }
 
 export interface Sessions {
-  create(principal: Principal, nowMs: number): Session | undefined;
+  /** Always makes one: at a limit the one unused for longest is ended, of this agent first. */
+  create(principal: Principal, nowMs: number): Session;
   /** @returns `undefined` for an unknown id and for one of somebody else's: no difference is to be seen. */
   find(id: string, principal: Principal, nowMs: number): Session | undefined;
   end(session: Session): void;

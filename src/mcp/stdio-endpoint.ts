@@ -5,6 +5,7 @@ import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { classify } from "./era.ts";
+import { createSentList } from "./sent-list.ts";
 import { errorMessage, parseMessage, type RequestId, RPC, RpcError, resultMessage } from "./json-rpc.ts";
 
 /** One line; the limit of `/mcp`. */
@@ -36,13 +37,22 @@ export function serveStdio(stream: Duplex, deps: StdioDeps, head: Buffer): void 
   const running = new Map<RequestId, AbortController>();
   let pending: Buffer[] = [];
   let pendingBytes = 0;
+  let underWay = 0;
+  let ended = false;
 
-  const send = (message: string) => {
-    if (stream.destroyed) return;
-    stream.write(`${message}\n`);
+  const send = (message: string, sent: () => void = () => {}) => {
+    if (!stream.writable) return sent();
+    stream.write(`${message}\n`, sent);
     if (stream.writableLength > MAX_UNSENT_BYTES) stream.pause();
   };
   stream.on("drain", () => stream.resume());
+
+  const take = async (line: Buffer) => {
+    underWay += 1;
+    await handleLine(line, deps, running, send);
+    underWay -= 1;
+    if (ended && underWay === 0) stream.end();
+  };
 
   const receive = (chunk: Buffer) => {
     let start = 0;
@@ -52,7 +62,7 @@ export function serveStdio(stream: Duplex, deps: StdioDeps, head: Buffer): void 
       pending = [];
       pendingBytes = 0;
       start = end + 1;
-      if (line.length > 0 && !(line.length === 1 && line[0] === 13)) void handleLine(line, deps, running, send);
+      if (line.length > 0 && !(line.length === 1 && line[0] === 13)) void take(line);
     }
     if (start === chunk.length) return;
     pending.push(start === 0 ? chunk : chunk.subarray(start));
@@ -68,7 +78,11 @@ export function serveStdio(stream: Duplex, deps: StdioDeps, head: Buffer): void 
   stream.on("close", () => {
     for (const controller of running.values()) controller.abort();
   });
-  stream.on("end", () => stream.end());
+  // Whoever has said all it has to say still gets its answers.
+  stream.on("end", () => {
+    ended = true;
+    if (underWay === 0) stream.end();
+  });
   if (head.length > 0) receive(head);
 }
 
@@ -76,10 +90,11 @@ async function handleLine(
   line: Buffer,
   deps: StdioDeps,
   running: Map<RequestId, AbortController>,
-  send: (message: string) => void,
+  send: (message: string, sent?: () => void) => void,
 ): Promise<void> {
   let id: RequestId | undefined;
   let begun = false;
+  const sent = createSentList();
   try {
     const parsed = parseStrictJson(line, { depth: MAX_LINE_DEPTH, values: MAX_LINE_VALUES });
     if (!parsed.ok) throw new RpcError(RPC.parseError, `not acceptable JSON: ${parsed.problem}`);
@@ -103,12 +118,13 @@ async function handleLine(
       requestId: newId("req"),
       signal: controller.signal,
       lossy: parsed.lossy,
+      whenSent: sent.add,
     };
-    send(resultMessage(message.id, await deps.dispatch(message, context)));
+    send(resultMessage(message.id, await deps.dispatch(message, context)), sent.run);
   } catch (error) {
     const problem = asRpcError(error);
     if (!begun) await recordRefused(deps, problem);
-    send(errorMessage(id, problem));
+    send(errorMessage(id, problem), sent.run);
   } finally {
     if (begun) running.delete(id!);
   }

@@ -5,12 +5,15 @@ import type { ByteBudget } from "../broker/byte-budget.ts";
 import { type CollectedAnswer, collectAnswer } from "../broker/collect-answer.ts";
 import type { Broker } from "../broker/create-broker.ts";
 import { MAX_QUERY_PAIRS } from "../request/canonical-query.ts";
+import type { Turns } from "../base/turns.ts";
 import type { RawRequest } from "../request/raw-request.ts";
 import { isObject } from "./json-rpc.ts";
 import type { Tool, ToolContext, ToolResult } from "./tool.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
+/** An answer from this size on takes milliseconds to put into a message. */
+const LARGE_BYTES = 256 * 1024;
 /** Nothing longer or more can be sent: looked at first, since a message may be far larger than a request. */
 const MAX_TARGET_CHARACTERS = 64 * 1024;
 const MAX_HEADERS = 200;
@@ -64,6 +67,8 @@ const OUTPUT = {
 export function createRequestTool(deps: {
   readonly broker: Broker;
   readonly budget: ByteBudget;
+  /** Large answers are written into their messages one per turn of the event loop. */
+  readonly turns: Turns;
   /** Where callers see a service over HTTP, for the links in its answers. */
   readonly publicBase: (service: string) => string;
 }): Tool {
@@ -80,12 +85,13 @@ export function createRequestTool(deps: {
     async run(args, context) {
       const { service, raw, purpose } = readCall(args, context);
       const principal = purpose === undefined ? context.principal : { ...context.principal, purpose };
-      const { requestId, signal } = context;
+      const { requestId, signal, whenSent } = context;
       const answer = await collectAnswer(
         deps.broker.call,
         { requestId, door: "mcp", principal, service, raw, publicBase: deps.publicBase(service) },
-        { budget: deps.budget, signal },
+        { budget: deps.budget, signal, whenSent },
       );
+      if (answer.body.length > LARGE_BYTES) await deps.turns.next();
       return toResult(answer, requestId);
     },
   };
@@ -138,7 +144,7 @@ export function readCall(
   if (path.length > MAX_TARGET_CHARACTERS) throw new Problem("too_large", { detail: "`path` is too long" });
   const headers = readHeaders(args["headers"]);
   const body = readBodyArgument(args["body"], headers, lossy);
-  return { service, raw: { method, target: joinQuery(path, args["query"]), headers, body }, purpose };
+  return { service, raw: { method, target: joinQuery(path, args["query"], lossy), headers, body }, purpose };
 }
 
 function readHeaders(value: JsonValue | undefined): [string, string][] {
@@ -153,7 +159,7 @@ function readHeaders(value: JsonValue | undefined): [string, string][] {
 }
 
 /** Joins `?query` of the path and `query`; a key in both is refused, since nobody could say which one counts. */
-function joinQuery(path: string, value: JsonValue | undefined): string {
+function joinQuery(path: string, value: JsonValue | undefined, lossy: boolean): string {
   if (value === undefined) return path;
   if (!isObject(value)) throw invalid("`query` must be an object");
   const pairs: string[] = [];
@@ -163,7 +169,7 @@ function joinQuery(path: string, value: JsonValue | undefined): string {
     for (const one of Array.isArray(item) ? item : [item]) {
       if (pairs.length === MAX_QUERY_PAIRS)
         throw new Problem("too_large", { detail: `\`query\` has more than ${MAX_QUERY_PAIRS} pairs` });
-      pairs.push(`${encode(key)}=${encode(scalar(key, one))}`);
+      pairs.push(`${encode(key)}=${encode(scalar(key, one, lossy))}`);
     }
   }
   if (pairs.length === 0) return path;
@@ -171,10 +177,11 @@ function joinQuery(path: string, value: JsonValue | undefined): string {
   return `${path}${separator}${pairs.join("&")}`;
 }
 
-function scalar(key: string, value: JsonValue | undefined): string {
+function scalar(key: string, value: JsonValue | undefined, lossy: boolean): string {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);
-  if (typeof value === "number" && (Number.isSafeInteger(value) || !Number.isInteger(value))) return String(value);
+  if (typeof value === "number" && !lossy && (Number.isSafeInteger(value) || !Number.isInteger(value)))
+    return String(value);
   throw invalid(
     `the query key \`${key.slice(0, 64)}\` must be a text, a number that is exact, a boolean, or a list of these`,
   );

@@ -21,6 +21,8 @@ export interface ToolContext {
   readonly signal: AbortSignal | undefined;
   /** Whether a number of the message could not be read exactly, so that passing it on would change it. */
   readonly lossy: boolean;
+  /** Calls back when the answer has left the process, or never will: its memory counts until then. */
+  readonly whenSent: (then: () => void) => void;
 }
 
 /** A tool's answer (MCP `CallToolResult`). */

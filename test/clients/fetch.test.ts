@@ -2,8 +2,17 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { Agent, fetch as undiciFetch, Pool, request } from "undici";
-import { ALL_BYTES, COMPRESSED_TEXT, holdsDoorwardKey, LARGE_BYTES, largeBlock, openStage, type Stage, VENDOR_SECRETS } from "./vendor.testing.ts";
+import { Agent, Pool, request, fetch as undiciFetch } from "undici";
+import {
+  ALL_BYTES,
+  COMPRESSED_TEXT,
+  holdsDoorwardKey,
+  LARGE_BYTES,
+  largeBlock,
+  openStage,
+  type Stage,
+  VENDOR_SECRETS,
+} from "./vendor.testing.ts";
 
 let stage: Stage;
 before(async () => {
@@ -44,7 +53,12 @@ for (const [name, doFetch] of [
       ];
       for (const [body, type, sent] of cases) {
         const headers = { ...authorized(), ...(type === undefined ? {} : { "content-type": type }) };
-        const answer = await doFetch(`${stage.base()}/items`, { method: "POST", headers, body, duplex: "half" } as RequestInit);
+        const answer = await doFetch(`${stage.base()}/items`, {
+          method: "POST",
+          headers,
+          body,
+          duplex: "half",
+        } as RequestInit);
         assert.equal(answer.status, 201);
         await answer.text();
         assert.deepEqual(stage.vendor.last().body, sent);
@@ -57,7 +71,11 @@ for (const [name, doFetch] of [
       form.set("file", new Blob([ALL_BYTES]), "all.bin");
       // Each fetch knows its own FormData: the bytes are what this is about.
       const { headers, body } = await encodeForm(form);
-      const answer = await doFetch(`${stage.base()}/items`, { method: "POST", headers: { ...authorized(), ...headers }, body });
+      const answer = await doFetch(`${stage.base()}/items`, {
+        method: "POST",
+        headers: { ...authorized(), ...headers },
+        body,
+      });
       assert.equal(answer.status, 201);
       assert.deepEqual(stage.vendor.last().body, Buffer.from(body));
     });
@@ -65,7 +83,9 @@ for (const [name, doFetch] of [
     test("204, 304, HEAD", async () => {
       const none = await doFetch(`${stage.base()}/none`, { headers: authorized() });
       assert.deepEqual([none.status, await none.text()], [204, ""]);
-      const unchanged = await doFetch(`${stage.base()}/unchanged`, { headers: { ...authorized(), "if-none-match": '"v1"' } });
+      const unchanged = await doFetch(`${stage.base()}/unchanged`, {
+        headers: { ...authorized(), "if-none-match": '"v1"' },
+      });
       assert.deepEqual([unchanged.status, await unchanged.text(), unchanged.headers.get("etag")], [304, "", '"v1"']);
       const head = await doFetch(`${stage.base()}/items`, { method: "HEAD", headers: authorized() });
       assert.deepEqual([head.status, await head.text(), head.headers.get("etag")], [200, "", '"v1"']);
@@ -86,7 +106,10 @@ for (const [name, doFetch] of [
 
     test("gzip of the vendor is decoded; bytes are exact; cookies and unlisted headers stay out", async () => {
       assert.equal(await (await doFetch(`${stage.base()}/gzip`, { headers: authorized() })).text(), COMPRESSED_TEXT);
-      assert.deepEqual(Buffer.from(await (await doFetch(`${stage.base()}/bytes`, { headers: authorized() })).arrayBuffer()), ALL_BYTES);
+      assert.deepEqual(
+        Buffer.from(await (await doFetch(`${stage.base()}/bytes`, { headers: authorized() })).arrayBuffer()),
+        ALL_BYTES,
+      );
       const cookie = await doFetch(`${stage.base()}/cookie`, { headers: authorized() });
       await cookie.text();
       assert.deepEqual(
@@ -97,7 +120,12 @@ for (const [name, doFetch] of [
 
     test("an idempotency key and trace context pass", async () => {
       const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-      const headers = { ...authorized(), "idempotency-key": "k-1", traceparent: trace, "content-type": "application/json" };
+      const headers = {
+        ...authorized(),
+        "idempotency-key": "k-1",
+        traceparent: trace,
+        "content-type": "application/json",
+      };
       await (await doFetch(`${stage.base()}/items`, { method: "POST", headers, body: "{}" })).text();
       const seen = stage.vendor.last().headers;
       assert.deepEqual([seen["idempotency-key"], seen["traceparent"]], ["k-1", trace]);
@@ -106,13 +134,18 @@ for (const [name, doFetch] of [
     test("a refusal is problem+json with the request id of its header", async () => {
       const answer = await doFetch(`${stage.daemon.url}/api/nothing/items`, { headers: authorized() });
       const problem = (await answer.json()) as Record<string, unknown>;
-      assert.deepEqual([answer.status, answer.headers.get("content-type"), problem["code"]], [404, "application/problem+json", "unknown_service"]);
+      assert.deepEqual(
+        [answer.status, answer.headers.get("content-type"), problem["code"]],
+        [404, "application/problem+json", "unknown_service"],
+      );
       assert.equal(answer.headers.get("doorward-request-id"), problem["request_id"]);
     });
   });
 }
 
-async function encodeForm(form: FormData): Promise<{ readonly headers: Record<string, string>; readonly body: Uint8Array<ArrayBuffer> }> {
+async function encodeForm(
+  form: FormData,
+): Promise<{ readonly headers: Record<string, string>; readonly body: Uint8Array<ArrayBuffer> }> {
   const encoded = new Response(form);
   return {
     headers: { "content-type": encoded.headers.get("content-type") ?? "" },
@@ -127,7 +160,11 @@ describe("connections", () => {
     const ports = new Set<number>();
     pool.on("connect", () => ports.add(ports.size));
     for (let i = 0; i < 5; i++) {
-      const { statusCode, body } = await pool.request({ method: "GET", path: "/api/vendor/items", headers: authorized() });
+      const { statusCode, body } = await pool.request({
+        method: "GET",
+        path: "/api/vendor/items",
+        headers: authorized(),
+      });
       assert.equal(statusCode, 200);
       await body.dump();
     }
@@ -144,7 +181,10 @@ describe("connections", () => {
         return ((await body.json()) as { query: string }).query;
       }),
     );
-    assert.deepEqual(answers, Array.from({ length: 8 }, (_, i) => `?n=${i}`));
+    assert.deepEqual(
+      answers,
+      Array.from({ length: 8 }, (_, i) => `?n=${i}`),
+    );
     await agent.close();
   });
 
@@ -160,7 +200,10 @@ describe("connections", () => {
       const authorization = `Authorization: Bearer ${stage.key}\r\n`;
       socket.write(head("/api/vendor/items") + head("/api/vendor/items", `${authorization}Connection: close\r\n`));
     });
-    assert.deepEqual([...answers.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status), ["401", "200"]);
+    assert.deepEqual(
+      [...answers.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status),
+      ["401", "200"],
+    );
   });
 
   test("HTTP/1.0 is answered, and the connection closed", async () => {

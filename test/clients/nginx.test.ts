@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -36,7 +36,11 @@ describe("nginx in front", { skip: NGINX === undefined ? "nginx is not installed
       assert.equal(holdsDoorwardKey(seen, stage.key), false);
 
       const headers = { ...authorized(), "content-type": "application/octet-stream" };
-      const posted = await fetch(`${nginx.url(way)}/api/vendor/items`, { method: "POST", headers, body: new Uint8Array(ALL_BYTES) });
+      const posted = await fetch(`${nginx.url(way)}/api/vendor/items`, {
+        method: "POST",
+        headers,
+        body: new Uint8Array(ALL_BYTES),
+      });
       assert.equal(((await posted.json()) as { sha256: string }).sha256, sha256(ALL_BYTES));
       const bytes = await fetch(`${nginx.url(way)}/api/vendor/bytes`, { headers: authorized() });
       assert.deepEqual(Buffer.from(await bytes.arrayBuffer()), ALL_BYTES);
@@ -52,7 +56,9 @@ describe("nginx in front", { skip: NGINX === undefined ? "nginx is not installed
   }
 
   test("the address in the evidence is the forwarded one, since the proxy is trusted", async () => {
-    const got = await fetch(`${nginx.url("headers")}/api/vendor/items`, { headers: { ...authorized(), "x-forwarded-for": "203.0.113.9" } });
+    const got = await fetch(`${nginx.url("headers")}/api/vendor/items`, {
+      headers: { ...authorized(), "x-forwarded-for": "203.0.113.9" },
+    });
     await got.text();
     const id = got.headers.get("doorward-request-id")!;
     const { stdout } = await stage.home.cli(["audit", "search", "--request", id, "--json"]);
@@ -63,15 +69,33 @@ describe("nginx in front", { skip: NGINX === undefined ? "nginx is not installed
   test("the name of the public URL is taken, a foreign one is not", async () => {
     const ask = async (host: string) => {
       const words = ["-s", "--noproxy", "*", "-H", `Host: ${host}`, "-H", `Authorization: Bearer ${stage.key}`];
-      return (await run("curl", [...words, "-o", "/dev/null", "-w", "%{http_code}", `${nginx.url("headers")}/api/vendor/items`])).stdout;
+      return (
+        await run("curl", [
+          ...words,
+          "-o",
+          "/dev/null",
+          "-w",
+          "%{http_code}",
+          `${nginx.url("headers")}/api/vendor/items`,
+        ])
+      ).stdout;
     };
     assert.equal(await ask("broker.example.test"), "200");
     assert.equal(await ask("rebound.example.test"), "421");
   });
 
   test("MCP through nginx", async () => {
-    const message = { jsonrpc: "2.0", id: 1, method: "initialize", params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } } };
-    const headers = { ...authorized(), "content-type": "application/json", accept: "application/json, text/event-stream" };
+    const message = {
+      jsonrpc: "2.0",
+      id: 1,
+      method: "initialize",
+      params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } },
+    };
+    const headers = {
+      ...authorized(),
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+    };
     const answer = await fetch(`${nginx.url("plain")}/mcp`, { method: "POST", headers, body: JSON.stringify(message) });
     assert.equal(answer.status, 200);
     assert.match(answer.headers.get("mcp-session-id") ?? "", /^ses_/);
@@ -92,7 +116,9 @@ async function findNginx(): Promise<string | undefined> {
 async function startNginx(daemon: string): Promise<{ readonly url: (way: Way) => string; stop(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), "doorward-nginx-"));
   const port = await freePort();
-  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${folder}/${name};`);
+  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (name) => `${name}_temp_path ${folder}/${name};`,
+  );
   writeFileSync(
     join(folder, "nginx.conf"),
     `daemon off; master_process off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log;
@@ -121,9 +147,16 @@ http {
 }
 `,
   );
-  const child: ChildProcess = spawn(NGINX!, ["-p", folder, "-c", join(folder, "nginx.conf")], { env: plainEnvironment(), stdio: "ignore" });
+  const child: ChildProcess = spawn(NGINX!, ["-p", folder, "-c", join(folder, "nginx.conf")], {
+    env: plainEnvironment(),
+    stdio: "ignore",
+  });
   const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
-  const answers = () => fetch(`http://127.0.0.1:${port}/none`).then((answer) => answer.text(), () => undefined);
+  const answers = () =>
+    fetch(`http://127.0.0.1:${port}/none`).then(
+      (answer) => answer.text(),
+      () => undefined,
+    );
   await Promise.race([until(answers, (answer) => answer !== undefined), ended.then(() => assert.fail("nginx ended"))]);
   return {
     url: (way) => `http://127.0.0.1:${port}/${way}`,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { after, before, describe, test } from "node:test";
-import { makeHome, startDaemon, type TestDaemon, type TestHome } from "../harness/daemon.testing.ts";
+import { makeHome, startDaemon, type TestDaemon, type TestHome, until } from "../harness/daemon.testing.ts";
 import { type Double, startDouble } from "../harness/double.testing.ts";
 import { run } from "../harness/run.testing.ts";
 
@@ -15,12 +15,14 @@ let home: TestHome;
 let daemon: TestDaemon;
 
 before(async () => {
-  upstream = stack.use(await startDouble((request, response) => {
-    const type = request.url.includes("events") ? "text/event-stream" : "application/x-ndjson";
-    response.writeHead(200, { "content-type": type, "cache-control": "no-cache" });
-    response.flushHeaders();
-    opened.resolve(response);
-  }));
+  upstream = stack.use(
+    await startDouble((request, response) => {
+      const type = request.url.includes("events") ? "text/event-stream" : "application/x-ndjson";
+      response.writeHead(200, { "content-type": type, "cache-control": "no-cache" });
+      response.flushHeaders();
+      opened.resolve(response);
+    }),
+  );
   const config = `version: 1
 services:
   feed:
@@ -38,7 +40,10 @@ after(() => stack.disposeAsync());
 
 async function start(path: string, signal?: AbortSignal) {
   opened = Promise.withResolvers();
-  const options = { headers: { authorization: `Bearer ${home.key("bot")}` }, ...(signal === undefined ? {} : { signal }) };
+  const options = {
+    headers: { authorization: `Bearer ${home.key("bot")}` },
+    ...(signal === undefined ? {} : { signal }),
+  };
   const [answer, up] = await Promise.all([fetch(`${daemon.url}/api/feed/${path}`, options), opened.promise]);
   const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -55,7 +60,10 @@ async function start(path: string, signal?: AbortSignal) {
 
 const outcomesOf = async (requestId: string) => {
   const { stdout } = await home.cli(["audit", "search", "--request", requestId, "--json"]);
-  return stdout.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 };
 
 describe("an answer that flows", () => {
@@ -92,10 +100,13 @@ describe("an answer that flows", () => {
     assert.equal(killed.streams_cut, 1);
     await assert.rejects(reader.read());
     const events = await outcomesOf(answer.headers.get("doorward-request-id")!);
-    assert.deepEqual(events.map(({ type, code }) => [type, code ?? null]), [
-      ["call.decided", null],
-      ["call.completed", "killed"],
-    ]);
+    assert.deepEqual(
+      events.map(({ type, code }) => [type, code ?? null]),
+      [
+        ["call.decided", null],
+        ["call.completed", "killed"],
+      ],
+    );
     await home.json(["resume", "service:feed", "--why", "test"]);
   });
 
@@ -108,12 +119,11 @@ describe("an answer that flows", () => {
     leaving.abort();
     await closed;
     const id = answer.headers.get("doorward-request-id")!;
-    for (;;) {
-      const events = await outcomesOf(id);
-      if (events.length < 2) continue;
-      assert.equal(events[1]?.["code"], "client_closed");
-      break;
-    }
+    const events = await until(
+      () => outcomesOf(id),
+      (found) => found.length === 2,
+    );
+    assert.equal(events[1]?.["code"], "client_closed");
   });
 
   test("an upstream that breaks off breaks the answer off", async () => {
@@ -126,7 +136,14 @@ describe("an answer that flows", () => {
 
   test("curl -N prints an event as it comes", async () => {
     opened = Promise.withResolvers();
-    const curl = run("curl", ["-sN", "--noproxy", "*", "-H", `Authorization: Bearer ${home.key("bot")}`, `${daemon.url}/api/feed/events`]).catch(() => undefined);
+    const curl = run("curl", [
+      "-sN",
+      "--noproxy",
+      "*",
+      "-H",
+      `Authorization: Bearer ${home.key("bot")}`,
+      `${daemon.url}/api/feed/events`,
+    ]).catch(() => undefined);
     const up = await Promise.race([opened.promise, curl.then(() => undefined)]);
     up?.end("data: only\n\n");
     const ran = await curl;

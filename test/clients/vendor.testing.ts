@@ -43,9 +43,18 @@ function answer(request: Received, response: ServerResponse, own: string): unkno
     case "items":
       if (request.method === "POST") {
         const { body, headers } = request;
-        return replyJson(response, 201, { bytes: body.length, sha256: sha256(body), type: headers["content-type"] ?? null });
+        return replyJson(response, 201, {
+          bytes: body.length,
+          sha256: sha256(body),
+          type: headers["content-type"] ?? null,
+        });
       }
-      return replyJson(response, 200, { items: ["a", "b"], query: url.search }, { etag: '"v1"', "x-request-id": "up-1" });
+      return replyJson(
+        response,
+        200,
+        { items: ["a", "b"], query: url.search },
+        { etag: '"v1"', "x-request-id": "up-1" },
+      );
     case "echo":
       return replyJson(response, 200, { headers: request.headers, url: request.url });
     case "gzip": {

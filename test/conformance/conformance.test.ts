@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { makeHome, startDaemon } from "../harness/daemon.testing.ts";
 import { run } from "../harness/run.testing.ts";
 import { startRelay } from "./relay.testing.ts";
@@ -21,8 +22,11 @@ interface Expected {
   readonly notApplicable: Readonly<Record<string, string>>;
 }
 
-const EXPECTED = JSON.parse(readFileSync(join(import.meta.dirname, "not-applicable.json"), "utf8")) as Record<string, Expected>;
-const SUITE = join(import.meta.dirname, "../../node_modules/@modelcontextprotocol/conformance/dist/index.js");
+const EXPECTED = JSON.parse(readFileSync(join(import.meta.dirname, "not-applicable.json"), "utf8")) as Record<
+  string,
+  Expected
+>;
+const SUITE = fileURLToPath(import.meta.resolve("@modelcontextprotocol/conformance/dist/index.js"));
 const CONFIG = `version: 1
 services:
   registrar:
@@ -77,14 +81,30 @@ async function runSuite(options: {
   readonly url: string;
   readonly folder: string;
 }): Promise<ReadonlyMap<string, readonly string[]>> {
-  const words = ["server", "--url", options.url, "--suite", "all", "--spec-version", options.revision, "-o", options.folder];
+  const words = [
+    "server",
+    "--url",
+    options.url,
+    "--suite",
+    "all",
+    "--spec-version",
+    options.revision,
+    "-o",
+    options.folder,
+  ];
   const ran = await run(process.execPath, [SUITE, ...words]);
   const failing = new Map<string, readonly string[]>();
   for (const name of readdirSync(options.folder)) {
     const scenario = /^server-(.+)-\d{4}-\d{2}-\d{2}T[\dZ-]+$/.exec(name)?.[1];
     assert.ok(scenario !== undefined, `${name} is the result of a scenario`);
     const checks = JSON.parse(readFileSync(join(options.folder, name, "checks.json"), "utf8")) as Check[];
-    failing.set(scenario, checks.filter(({ status }) => status === "FAILURE").map(({ id }) => id).sort());
+    failing.set(
+      scenario,
+      checks
+        .filter(({ status }) => status === "FAILURE")
+        .map(({ id }) => id)
+        .sort(),
+    );
   }
   assert.notEqual(failing.size, 0, `the suite ran nothing: ${ran.stderr}`);
   return failing;

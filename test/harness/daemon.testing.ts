@@ -59,7 +59,8 @@ export async function makeHome(options: TestHomeOptions = {}): Promise<TestHome>
   try {
     await json(["init", "--yes", "--kek", `file:${join(folder, "kek")}`]);
     if (options.config !== undefined) made.writeConfig(options.config);
-    for (const [name, input] of Object.entries(options.secrets ?? {})) await json(["secret", "set", name, "--stdin"], { input });
+    for (const [name, input] of Object.entries(options.secrets ?? {}))
+      await json(["secret", "set", name, "--stdin"], { input });
     for (const agent of options.agents ?? []) await json(["agent", "key", agent]);
     return made;
   } catch (error) {

@@ -22,7 +22,12 @@ export interface RunOptions {
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const { env, cwd, detached } = options;
-    const child = spawn(command, args, { env: env ?? plainEnvironment(), cwd, detached, stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(command, args, {
+      env: env ?? plainEnvironment(),
+      cwd,
+      detached,
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => out.push(chunk));

@@ -117,7 +117,7 @@ test(`killed ${ROUNDS} times under load, nothing is lost and nothing is twice`, 
     const daemon = await startStage(home);
     slowestStartMs = Math.max(slowestStartMs, performance.now() - startedAt);
     try {
-      await checkState(home, acknowledged);
+      await checkState(home, acknowledged).catch((error: unknown) => assert.fail(`round ${round}: ${String(error)}\n${daemon.said()}`));
       if (round % VERIFY_EVERY === 0) await checkChain(home);
       await loadAndKill(home, daemon, acknowledged, () => `${round}-${count++}`);
     } finally {
