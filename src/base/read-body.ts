@@ -1,11 +1,15 @@
 import type { IncomingMessage } from "node:http";
 import { Problem } from "./problem.ts";
 
+/** Chunks that may be of any size; of more than these the average must be worth the work that each one makes. */
+const FREE_CHUNKS = 10_000;
+const CHUNK_BYTES = 16;
+
 /**
  * Reads a request's whole body, up to a limit.
  *
  * @param limitBytes - One byte more ends the reading: nothing beyond it is kept.
- * @throws {Problem} `too_large`; `invalid_request` when the peer goes away before the end.
+ * @throws {Problem} `too_large`; `invalid_request` when the peer goes away before the end, or sends byte by byte.
  */
 export function readBody(request: IncomingMessage, limitBytes: number): Promise<Uint8Array | undefined> {
   const declared = request.headers["content-length"];
@@ -14,13 +18,15 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
   return new Promise((resolve, reject) => {
     let body: Buffer | undefined;
     let size = 0;
+    let chunks = 0;
+    const stop = (problem: Problem) => {
+      request.removeAllListeners("data");
+      request.pause();
+      reject(problem);
+    };
     request.on("data", (chunk: Buffer) => {
-      if (size + chunk.length > limitBytes) {
-        request.removeAllListeners("data");
-        request.pause();
-        reject(tooLarge(limitBytes));
-        return;
-      }
+      if (size + chunk.length > limitBytes) return stop(tooLarge(limitBytes));
+      if (++chunks > FREE_CHUNKS && size < chunks * CHUNK_BYTES) return stop(tooSmall());
       body = body === undefined ? chunk : append(body, size, chunk);
       size += chunk.length;
     });
@@ -42,6 +48,10 @@ function append(body: Buffer, size: number, chunk: Buffer): Buffer {
   if (roomy !== body) body.copy(roomy, 0, 0, size);
   chunk.copy(roomy, size);
   return roomy;
+}
+
+function tooSmall(): Problem {
+  return new Problem("invalid_request", { detail: "the body comes in too many tiny chunks" });
 }
 
 function tooLarge(limitBytes: number): Problem {

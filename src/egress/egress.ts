@@ -170,7 +170,7 @@ function crowded(): Problem {
 }
 
 function refuse(request: OutboundRequest, sink: AnswerSink, problem: Problem): Exchange {
-  const exchange = new UpstreamExchange(request, sink, () => {});
+  const exchange = new UpstreamExchange(request, sink, { turns: createScrubTurns(), onOver: () => {} });
   exchange.abort(problem);
   return exchange;
 }

@@ -213,6 +213,8 @@ function refuse(request: IncomingMessage, response: ServerResponse, problem: Pro
 /** Bytes of an unread body that are still taken, so that an ordinary client reads the answer before it sees a reset. */
 const DRAIN_BYTES = 8 * 1024 * 1024;
 const DRAIN_MS = 2_000;
+/** The least that a chunk counts for: each makes work, however little is in it. */
+const CHUNK_COST_BYTES = 1_024;
 
 function drainBriefly(request: IncomingMessage): void {
   let left = DRAIN_BYTES;
@@ -221,7 +223,7 @@ function drainBriefly(request: IncomingMessage): void {
   timer.unref();
   request.removeAllListeners("data");
   request.on("data", (chunk: Buffer) => {
-    left -= chunk.length;
+    left -= Math.max(chunk.length, CHUNK_COST_BYTES);
     if (left < 0) cut();
   });
   request.on("close", () => clearTimeout(timer));

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../base/json.ts";
-import { isObject, RPC, RpcError, type RpcMessage, type RpcRequest } from "./json-rpc.ts";
+import { isObject, RPC, RpcError, type RpcMessage, type RpcNotification, type RpcRequest } from "./json-rpc.ts";
 
 /** Stateless revisions: each request says its own version, in `_meta` and in a header. */
 export const MODERN_VERSIONS: readonly string[] = ["2026-07-28"];
@@ -43,7 +43,7 @@ export function classify(message: RpcMessage, headers: McpHeaders | undefined): 
   }
   if (claimed === undefined) {
     if (!headerIsModern) return "legacy";
-    if (message.kind === "notification") return "modern";
+    if (message.kind === "notification") return modernNotification(message, headers);
     throw badEnvelope(`_meta lacks ${VERSION_KEY}`);
   }
   if (typeof claimed !== "string") throw badEnvelope(`${VERSION_KEY} must be a string`);
@@ -51,7 +51,7 @@ export function classify(message: RpcMessage, headers: McpHeaders | undefined): 
     throw mismatch(`the body says ${claimed}, the MCP-Protocol-Version header ${headers.version}`);
   }
   // Only the stateless revisions claim a version in each message, so any claim is answered as they do.
-  if (message.kind === "notification") return "modern";
+  if (message.kind === "notification") return modernNotification(message, headers);
   checkEnvelope(meta!);
   if (!MODERN_VERSIONS.includes(claimed)) {
     throw new RpcError(RPC.unsupportedVersion, `protocol version ${claimed} is not supported`, {
@@ -60,6 +60,13 @@ export function classify(message: RpcMessage, headers: McpHeaders | undefined): 
     });
   }
   if (headers !== undefined) checkHeaders(message, headers);
+  return "modern";
+}
+
+/** Notifications have no envelope to hold them to, and may leave the headers out; what they state must agree. */
+function modernNotification({ method }: RpcNotification, headers: McpHeaders | undefined): Era {
+  if (headers?.method !== undefined && headers.method !== method)
+    throw mismatch(`the body names \`${method}\`, the Mcp-Method header another`);
   return "modern";
 }
 

@@ -1,13 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { letGoWhenStalled } from "../base/let-go-when-stalled.ts";
 import { Problem } from "../base/problem.ts";
 import { readBody } from "../base/read-body.ts";
 import { sendProblem } from "../base/send-problem.ts";
-import { letGoWhenStalled } from "../base/let-go-when-stalled.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { classify, LEGACY_VERSIONS } from "./era.ts";
-import { createSentList } from "./sent-list.ts";
 import { openEventStream } from "./event-stream.ts";
 import {
   errorMessage,
@@ -18,6 +17,7 @@ import {
   type RpcMessage,
   resultMessage,
 } from "./json-rpc.ts";
+import { createSentList } from "./sent-list.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 /** One MCP message over HTTP; a service's own request limit comes after it. */
@@ -114,7 +114,14 @@ async function legacy(deps: McpEndpointDeps, post: LegacyPost): Promise<void> {
   const { request, response, principal, requestId, message, lossy } = post;
   const nowMs = deps.now().getTime();
   if (message.kind === "request" && message.method === "initialize") {
-    const context = { era: "legacy", principal, requestId, signal: undefined, lossy, whenSent: sentList(response) } as const;
+    const context = {
+      era: "legacy",
+      principal,
+      requestId,
+      signal: undefined,
+      lossy,
+      whenSent: sentList(response),
+    } as const;
     const result = await deps.dispatch(message, context);
     const session = deps.sessions.create(principal, nowMs);
     return sendMessage(response, 200, resultMessage(message.id, result), requestId, { "mcp-session-id": session.id });

@@ -5,8 +5,8 @@ import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { classify } from "./era.ts";
-import { createSentList } from "./sent-list.ts";
 import { errorMessage, parseMessage, type RequestId, RPC, RpcError, resultMessage } from "./json-rpc.ts";
+import { createSentList } from "./sent-list.ts";
 
 /** One line; the limit of `/mcp`. */
 const MAX_LINE_BYTES = 8 * 1024 * 1024;

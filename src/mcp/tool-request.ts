@@ -1,11 +1,11 @@
 import { isUtf8 } from "node:buffer";
 import type { JsonObject, JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
+import type { Turns } from "../base/turns.ts";
 import type { ByteBudget } from "../broker/byte-budget.ts";
 import { type CollectedAnswer, collectAnswer } from "../broker/collect-answer.ts";
 import type { Broker } from "../broker/create-broker.ts";
 import { MAX_QUERY_PAIRS } from "../request/canonical-query.ts";
-import type { Turns } from "../base/turns.ts";
 import type { RawRequest } from "../request/raw-request.ts";
 import { isObject } from "./json-rpc.ts";
 import type { Tool, ToolContext, ToolResult } from "./tool.ts";

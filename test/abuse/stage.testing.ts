@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { makeHome, type TestDaemon, type TestHome } from "../harness/daemon.testing.ts";
 import { type Answer, type Double, startDouble } from "../harness/double.testing.ts";
 import { exchangeRaw, requestBytes } from "../laws/raw-http.testing.ts";
@@ -13,12 +15,10 @@ export interface AbuseStage extends AsyncDisposable {
   /** Whether an ordinary call is answered as it should be. */
   serves(): Promise<boolean>;
   /** The longest that `/healthz` took since this was asked last, in milliseconds. */
-  slowest(): number;
+  slowest(): Promise<number>;
   /** The daemon's resident memory in bytes. */
   memoryBytes(): Promise<number>;
 }
-
-const PROBE_EVERY_MS = 20;
 
 export const abuseConfig = (url: string, more = "") => `version: 1
 services:
@@ -56,7 +56,7 @@ export async function startAbuse(answer: Answer): Promise<AbuseStage> {
       return Number(/^process_resident_memory_bytes (\S+)/m.exec(answer!.body.toString("utf8"))![1]);
     },
     async [Symbol.asyncDispose]() {
-      prober.stop();
+      await prober.stop();
       await daemon[Symbol.asyncDispose]();
       await upstream[Symbol.asyncDispose]();
       home[Symbol.dispose]();
@@ -65,26 +65,14 @@ export async function startAbuse(answer: Answer): Promise<AbuseStage> {
 }
 
 function startProber(url: string) {
-  let slowestMs = 0;
-  let stopped = false;
-  const probe = async () => {
-    while (!stopped) {
-      const startedAt = performance.now();
-      const lateMs = -startedAt;
-      await exchangeRaw(url, requestBytes({ target: "/healthz" }));
-      slowestMs = Math.max(slowestMs, performance.now() + lateMs);
-      await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS));
-    }
-  };
-  void probe();
+  const worker = new Worker(new URL("./prober.testing.ts", import.meta.url), { workerData: Number(new URL(url).port) });
+  worker.unref();
   return {
-    slowest() {
-      const was = slowestMs;
-      slowestMs = 0;
-      return Math.round(was);
+    async slowest() {
+      worker.postMessage("slowest");
+      const [ms] = (await once(worker, "message")) as [number];
+      return Math.round(ms);
     },
-    stop() {
-      stopped = true;
-    },
+    stop: () => worker.terminate(),
   };
 }

@@ -250,6 +250,22 @@ describe("curl", { skip: MISSING ? "curl is not installed" : false }, () => {
     });
   }
 
+  test("X-Forwarded-For of a caller that is no trusted proxy counts for nothing", async () => {
+    const got = await curl(
+      ...bearer(),
+      "-H",
+      "X-Forwarded-For: 203.0.113.9",
+      "-o",
+      "/dev/null",
+      "-D",
+      "-",
+      `${stage.base()}/items`,
+    );
+    const id = /^doorward-request-id: (\S+)/im.exec(got.stdout)![1]!;
+    const { stdout } = await stage.home.cli(["audit", "search", "--request", id, "--json"]);
+    assert.equal(json(stdout.split("\n")[0]!)["ip"], "127.0.0.1");
+  });
+
   test("a path that could be read in two ways is refused", async () => {
     const before = stage.vendor.received.length;
     for (const path of ["/a/../items", "/a/%2e%2e/items", "//items", "/items%00", "/items%5cx"]) {

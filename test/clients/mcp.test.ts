@@ -353,6 +353,21 @@ describe("curl on /api: the tour's claims", async () => {
     assert.deepEqual([twenty.filter(({ status }) => status === 200).length, deletions()], [1, before + 1]);
   });
 
+  test("an answer over the limit is a refusal, never a part that looks whole", { skip }, async () => {
+    const words = [
+      "-s",
+      "--noproxy",
+      "*",
+      "-H",
+      `Authorization: Bearer ${stage.home.key("dns-bot")}`,
+      "-w",
+      "\n%{http_code}",
+    ];
+    const { stdout, status } = await run("curl", [...words, `${daemon.url}/api/double/long`]);
+    assert.ok(status !== 0 || stdout.endsWith("\n502"), stdout.slice(-80));
+    if (status === 0) assert.match(stdout, /"code":"upstream_too_large"/);
+  });
+
   test("a kill", { skip }, async () => {
     await stage.home.json(["kill", "operation:registrar:domains:read", "--why", "test"]);
     const killed = await curl("GET", "/domains");

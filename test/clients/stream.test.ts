@@ -1,6 +1,6 @@
 /** Answers that flow: each part is there before the next one is sent. */
 import assert from "node:assert/strict";
-import type { ServerResponse } from "node:http";
+import { get, type IncomingMessage, type ServerResponse } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { makeHome, startDaemon, type TestDaemon, type TestHome, until } from "../harness/daemon.testing.ts";
 import { type Double, startDouble } from "../harness/double.testing.ts";
@@ -90,6 +90,20 @@ describe("an answer that flows", () => {
     assert.match(text, /\[redacted\]/);
     up.end();
     assert.equal((await reader.read()).done, true);
+  });
+
+  test("what was taken out after the head was sent is counted in a trailer", async () => {
+    opened = Promise.withResolvers();
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const headers = { authorization: `Bearer ${home.key("bot")}` };
+    get(`${daemon.url}/api/feed/events`, { headers, agent: false }, resolve).on("error", reject);
+    const [answer, up] = await Promise.all([promise, opened.promise]);
+    assert.equal(answer.headers["doorward-redacted"], undefined);
+    up.end(`data: ${SECRET} and ${SECRET}\n\n`);
+    let text = "";
+    for await (const chunk of answer) text += String(chunk);
+    assert.ok(!text.includes(SECRET));
+    assert.equal(answer.trailers["doorward-redacted"], "2");
   });
 
   test("a kill cuts it; the outcome says so", async () => {

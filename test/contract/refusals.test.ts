@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { exchangeRaw } from "../laws/raw-http.testing.ts";
 import { type ContractStage, isProblem, readable, startContract } from "./contract.testing.ts";
@@ -231,9 +230,5 @@ describe("contract: refusals", () => {
       const one = await stage.tool("bot", "doorward_request", { service: "shop", method: "GET", path: "/items", headers: { [header]: "DELETE" } });
       assert.equal(one.error.code, "header_refused", header);
     }
-  });
-
-  test("request_timeout: what is not finished is not held for ever; the answer has the form of a refusal", { skip: "30 s; src/http/listen.test.ts" }, () => {
-    connect(1).destroy();
   });
 });

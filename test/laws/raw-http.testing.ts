@@ -11,6 +11,9 @@ export interface RawAnswer {
   readonly wire: Buffer;
 }
 
+/** With what a chunked body ends. */
+const END = Buffer.from("\r\n\r\n");
+
 /** Where to send bytes: a `http://host:port` or the path of a unix socket. */
 export type RawTarget = string;
 
@@ -27,10 +30,20 @@ export async function exchangeRaw(target: RawTarget, pieces: RawPieces): Promise
   const { promise, resolve } = Promise.withResolvers<void>();
   const bodiless = pieces[0]?.toString().startsWith("HEAD ") === true;
   const socket = target.startsWith("http") ? connect(Number(new URL(target).port), "127.0.0.1") : connect(target);
+  let bytes = 0;
+  let wanted = 0;
+  let chunked = false;
   socket.on("data", (chunk) => {
     chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes < wanted || (chunked && !chunk.subarray(-4).equals(END))) return;
     const read = readAnswer(Buffer.concat(chunks));
     if (read?.whole === true || (bodiless && read !== undefined)) resolve();
+    // A large answer is put together once, not with each of its pieces.
+    if (read === undefined) return;
+    const { headers, wire } = read.answer;
+    chunked = headers.get("transfer-encoding") === "chunked";
+    wanted = wire.indexOf(END) + END.length + Number(headers.get("content-length") ?? 0);
   });
   socket.on("error", () => {});
   socket.on("close", () => resolve());
