@@ -20,23 +20,25 @@ export interface AbuseStage extends AsyncDisposable {
   memoryBytes(): Promise<number>;
 }
 
-export const abuseConfig = (url: string, more = "") => `version: 1
+export const LIMITS = "{ timeout: 20s, request: 1MiB, response: 10MiB }";
+
+export const abuseConfig = (url: string, limits = LIMITS) => `version: 1
 services:
   api:
     url: ${url}
     private: true
     credential: { kind: bearer, secret: "local:api" }
-    limits: { timeout: 20s, request: 1MiB, response: 10MiB }
+    limits: ${limits}
     operations:
       all: { effect: read, allow: ["GET /{path...}", "POST /{path...}"] }
       hold: { effect: destructive, allow: ["DELETE /{path...}"], approval: { message: "Delete" } }
 roles: { user: { allow: ["api:*"] } }
 agents: { bot: { roles: [user] }, other: { roles: [user] } }
-${more}`;
+`;
 
-export async function startAbuse(answer: Answer): Promise<AbuseStage> {
+export async function startAbuse(answer: Answer, limits = LIMITS): Promise<AbuseStage> {
   const upstream = await startDouble(answer);
-  const home = await makeHome({ config: abuseConfig(upstream.url), secrets: { api: "rk_live_abuse_stage" }, agents: ["bot", "other"] });
+  const home = await makeHome({ config: abuseConfig(upstream.url, limits), secrets: { api: "rk_live_abuse_stage" }, agents: ["bot", "other"] });
   const daemon = await startStage(home);
   const prober = startProber(daemon.url);
   const key = home.key("bot");

@@ -44,18 +44,23 @@ export interface ContractStage extends AsyncDisposable {
  */
 export async function startContract(
   config: string,
-  options: { readonly agents: readonly string[]; readonly secrets?: Readonly<Record<string, string>> },
+  options: { readonly agents: readonly string[]; readonly secrets?: Readonly<Record<string, string>>; readonly serve?: readonly string[] },
 ): Promise<ContractStage> {
+  await using stack = new AsyncDisposableStack();
   const double: Double = await startDouble((request, response) => shop(request, response, double.url));
+  stack.use(double);
   const home = await makeHome({
     config: config.replaceAll("UPSTREAM", double.url),
     secrets: { shop: SHOP_KEY, ...options.secrets },
     agents: options.agents,
   });
-  const daemon = await startDaemon(home);
+  stack.use(home);
+  const daemon = await startDaemon(home, options.serve ?? []);
+  stack.use(daemon);
   const keys = new Map(options.agents.map((agent) => [agent, home.key(agent)]));
   const keyOf = (agent: string) => keys.get(agent) ?? assert.fail(`no key for ${agent}`);
   const first = options.agents[0] ?? "";
+  const owned = stack.move();
   return {
     home,
     daemon,
@@ -68,11 +73,7 @@ export async function startContract(
     tool: (agent, name, args = {}) => callTool(daemon.url, keyOf(agent), name, args),
     eventsOf: (requestId) => readEvidence(home.home).filter(({ request_id }) => request_id === requestId),
     evidence: () => readEvidence(home.home),
-    async [Symbol.asyncDispose]() {
-      await daemon.stop();
-      await double[Symbol.asyncDispose]();
-      home[Symbol.dispose]();
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
