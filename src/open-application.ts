@@ -350,6 +350,8 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
       async () => void (await rules.load("file")),
       (error) => log(`the file cannot be watched: ${describeError(error)}`),
     );
+    // The file may have changed between the load at the start and the first look of the watcher.
+    void watcher.ready.then(() => rules.load("file")).catch((error: unknown) => log(`reload failed: ${describeError(error)}`));
     const sweep = setInterval(() => void approvals.sweep(now()).catch(() => {}), 30_000);
     sweep.unref();
 

@@ -21,6 +21,8 @@ export const STAGED_RULES: Rules = {
   services: [
     service("dns", [
       operation("zones"),
+      operation("poke", { effect: "write", allow: ["GET /poke"] }),
+      operation("look", { allow: ["POST /look"] }),
       operation("wipe", {
         effect: "destructive",
         allow: ["DELETE /zones/{zone}"],
@@ -56,6 +58,7 @@ export function stageBroker(rules: Rules = STAGED_RULES) {
   const failing = new Map<string, Error>();
   const gates = new Map<string, Promise<void>>();
   let snapshot = snapshotOf(rules);
+  let refusedHold: Problem | undefined;
   const pass = async (step: string) => {
     steps.push(step);
     await gates.get(step);
@@ -112,7 +115,9 @@ export function stageBroker(rules: Rules = STAGED_RULES) {
     holds: {
       async answer() {
         await pass("hold");
-        return { kind: "approved", approvalId: "apr_1" };
+        return refusedHold === undefined
+          ? { kind: "approved", approvalId: "apr_1" }
+          : { kind: "refused", problem: refusedHold, approvalId: "apr_1" };
       },
     },
     active,
@@ -132,7 +137,10 @@ export function stageBroker(rules: Rules = STAGED_RULES) {
     /** Codes of the calls that ended, as metrics are told. */
     finished,
     fail: (step: string, error: Error = new Problem("audit_unavailable")) => void failing.set(step, error),
-    recover: (step: string) => void failing.delete(step),
+    /** Nobody has approved. */
+    refuseHold(problem: Problem) {
+      refusedHold = problem;
+    },
     gate(step: string): () => void {
       const { promise, resolve } = Promise.withResolvers<void>();
       gates.set(step, promise);

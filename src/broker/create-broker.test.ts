@@ -157,6 +157,7 @@ for (const step of ["append:call.decided", "lease", "hold"]) {
       open();
       await door.ended;
       assert.equal(stage.exchanges.length, 0);
+      assert.equal(stage.steps.includes("lease"), step === "lease", "no credential is asked for any more");
       assert.deepEqual(door.told, ["fail killed"]);
       assert.deepEqual(
         stage.events.map(({ type, code, data }) => [type, code, data?.["sent"]]),
@@ -180,6 +181,31 @@ test("a kill cuts what streams, and counts it once", async () => {
   await door.ended;
   assert.deepEqual(door.told, ["head 200", "fail killed"]);
   assert.equal(stage.events[1]?.code, "killed");
+});
+
+test("a held call is refused, once, with its approval in the event, and touches nothing", async () => {
+  const stage = stageBroker();
+  stage.refuseHold(new Problem("approval_required"));
+  const door = recordingSink();
+  stage.broker.call(callTo("DELETE /zones/a"), door.sink);
+  await door.ended;
+  assert.deepEqual(stage.steps, ["hold", "append:call.decided"]);
+  assert.deepEqual(door.told, ["fail approval_required"]);
+  assert.equal(stage.events[0]?.decision, "ask");
+  assert.equal(stage.events[0]?.data?.["approval_id"], "apr_1");
+});
+
+test("an upstream side that ends twice is heard once", async () => {
+  const stage = stageBroker();
+  const door = recordingSink();
+  stage.broker.call(callTo("GET /zones"), door.sink);
+  await turns();
+  stage.exchanges[0]?.sink.end();
+  stage.exchanges[0]?.sink.fail(new Problem("upstream_timeout"));
+  stage.exchanges[0]?.sink.end();
+  await turns();
+  assert.deepEqual(door.told, ["end"]);
+  assert.equal(stage.events.length, 2);
 });
 
 test("an approval is used in the decision's own event", async () => {
@@ -231,6 +257,9 @@ test("Doorward's own calls need no role, must be reads, and heed kills", async (
   for (const [line, kill, told] of [
     ["GET /zones", undefined, undefined],
     ["DELETE /zones/a", undefined, "fail denied"],
+    ["GET /poke", undefined, "fail denied"],
+    ["POST /look", undefined, "fail denied"],
+    ["GET /nothing", undefined, "fail denied"],
     ["GET /zones", "service:dns", "fail killed"],
   ] as const) {
     const stage = stageBroker();

@@ -24,7 +24,7 @@ const MAX_ALLOW = 1_000;
 const MAX_HEADERS = 100;
 
 /** How long an approval may be asked for: `expires` of `approval:` and `approvers:`, in milliseconds. */
-export const APPROVAL_RANGE_MS = { min: 10 * SECOND_MS, max: 7 * DAY_MS };
+export const APPROVAL_RANGE_MS = { min: SECOND_MS, max: 7 * DAY_MS };
 
 const secret = read("secret reference", parseSecretReference).meta({
   description:

@@ -11,6 +11,8 @@ const DEBOUNCE_MS = 100;
 const POLL_MS = 2_000;
 
 export interface ConfigWatcher {
+  /** Resolves when what is on disk is known: what is read after this is watched without a gap. Never rejects. */
+  readonly ready: Promise<void>;
   /** Looks at once; resolves when the callback, if one was due, is done. */
   readonly check: () => Promise<void>;
   /** Nothing is called after this. Idempotent. */
@@ -50,6 +52,7 @@ export function watchConfig(
   const poll = setInterval(() => void look("facts"), POLL_MS).unref();
   state.running = begin(state, soon).catch(failed);
   return {
+    ready: state.running,
     check: () => look("full"),
     close: () => {
       state.closed = true;

@@ -5,8 +5,8 @@ import { ACCEPT_ENCODING } from "./decode-body.ts";
 import { UpstreamExchange } from "./exchange.ts";
 import type { OutboundRequest, OutboundTarget } from "./outbound-request.ts";
 import { type ConnectOptions, createPinnedConnector } from "./pinned-connect.ts";
-import { createScrubTurns } from "./scrub-turns.ts";
 import { systemResolve } from "./resolve-pinned.ts";
+import { createScrubTurns } from "./scrub-turns.ts";
 
 const HEADER_BYTES_MAX = 64 * 1024;
 const CONNECTIONS_PER_TARGET_MAX = 256;

@@ -62,7 +62,11 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
   #decodedBytes = 0;
   #headRedacted = 0;
 
-  constructor(request: OutboundRequest, sink: AnswerSink, deps: { readonly turns: ScrubTurns; readonly onOver: () => void }) {
+  constructor(
+    request: OutboundRequest,
+    sink: AnswerSink,
+    deps: { readonly turns: ScrubTurns; readonly onOver: () => void },
+  ) {
     this.#request = request;
     this.#sink = sink;
     this.#turns = deps.turns;

@@ -1,6 +1,7 @@
 import type { JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { readBody } from "../base/read-body.ts";
+import { sendProblem } from "../base/send-problem.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
 import { parseApiKey } from "../identity/api-key.ts";
 import type { AdminAction, Proof } from "./admin-action.ts";
@@ -43,7 +44,10 @@ export function createAdminRoutes(administer: Administer): SideRoute {
     const key = /^Bearer (.+)$/i.exec(request.headers.authorization ?? "")?.[1];
     // INVARIANT: to an agent's key there is no admin API at all, not even the part that needs no proof.
     if (key !== undefined && parseApiKey(key).ok) throw new Problem("not_found");
-    if (request.method !== "POST") throw new Problem("method_not_allowed");
+    if (request.method !== "POST") {
+      sendProblem(response, new Problem("method_not_allowed"), requestId, { allow: "POST" });
+      return true;
+    }
     const passphrase = request.headers["doorward-passphrase"];
     const body = await readBody(request, MAX_BODY_BYTES);
     const parsed = parseStrictJson(body ?? "{}");

@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { Problem } from "../base/problem.ts";
+import { sendProblem } from "../base/send-problem.ts";
 import type { SideRoute } from "./create-front.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -14,7 +15,10 @@ export function createHealthRoutes({ notReady, metrics }: HealthSources): SideRo
   return async (request, response, requestId) => {
     const path = request.url?.split("?", 1)[0];
     if (path !== "/healthz" && path !== "/readyz" && path !== "/metrics") return false;
-    if (request.method !== "GET" && request.method !== "HEAD") throw new Problem("method_not_allowed");
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      sendProblem(response, new Problem("method_not_allowed"), requestId, { allow: "GET, HEAD" });
+      return true;
+    }
     if (path === "/healthz") send(response, requestId, 200, "application/json", '{"status":"ok"}');
     else if (path === "/metrics") send(response, requestId, 200, metrics.contentType, await metrics.print());
     else {

@@ -79,9 +79,11 @@ export function createStdioUpgrade(deps: {
 }
 
 function refuse(socket: Duplex, problem: Problem): void {
-  const body = JSON.stringify(problemDocument(problem, newId("req")));
+  const requestId = newId("req");
+  const body = JSON.stringify(problemDocument(problem, requestId));
   socket.end(
     `HTTP/1.1 ${problem.status} Refused\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      `Content-Length: ${Buffer.byteLength(body)}\r\nDoorward-Request-Id: ${requestId}\r\n` +
+      `Doorward-Error: ${problem.code}\r\nConnection: close\r\n\r\n${body}`,
   );
 }

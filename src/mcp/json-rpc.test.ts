@@ -31,6 +31,10 @@ for (const [what, value] of Object.entries(REFUSED)) {
   });
 }
 
+test("a batch is told what to do instead", () => {
+  assert.throws(() => parseMessage([]), /one message at a time/);
+});
+
 test("requests, notifications and answers are told apart", () => {
   assert.deepEqual(parseMessage({ jsonrpc: "2.0", id: 0, method: "a" }), {
     kind: "request",

@@ -45,6 +45,7 @@ const UTF8 = new Set(["utf-8", "utf8", "us-ascii"]);
 const SNIFFED_BYTES = 16 * 1024;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const lenientUtf8 = new TextDecoder("utf-8");
 const latin1 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 
@@ -88,6 +89,7 @@ function charsetFault({ charset, essence }: ContentType): Refused | undefined {
 function readJson(bytes: Uint8Array): Content | Refused {
   const parsed = parseStrictJson(bytes, { depth: MAX_BODY_DEPTH });
   if (!parsed.ok) {
+    if (!isJson(bytes)) return refused("invalid_request", `the body is not JSON: ${parsed.problem}`);
     return ambiguous(
       `the JSON body cannot be read in one way: ${parsed.problem}`,
       "Send JSON in UTF-8, each key once.",
@@ -99,6 +101,16 @@ function readJson(bytes: Uint8Array): Content | Refused {
     if (override !== undefined) return methodOverride("body", override);
   }
   return { kind: "json", value, lossy: lossy || foldsAnywhere(value) };
+}
+
+/** Whether it is JSON at all; asked of refused bodies alone, to tell a broken one from one with two readings. */
+function isJson(bytes: Uint8Array): boolean {
+  try {
+    JSON.parse(lenientUtf8.decode(bytes));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isRecord(value: JsonValue): value is { readonly [key: string]: JsonValue } {

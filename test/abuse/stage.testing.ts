@@ -38,7 +38,11 @@ agents: { bot: { roles: [user] }, other: { roles: [user] } }
 
 export async function startAbuse(answer: Answer, limits = LIMITS): Promise<AbuseStage> {
   const upstream = await startDouble(answer);
-  const home = await makeHome({ config: abuseConfig(upstream.url, limits), secrets: { api: "rk_live_abuse_stage" }, agents: ["bot", "other"] });
+  const home = await makeHome({
+    config: abuseConfig(upstream.url, limits),
+    secrets: { api: "rk_live_abuse_stage" },
+    agents: ["bot", "other"],
+  });
   const daemon = await startStage(home);
   const prober = startProber(daemon.url);
   const key = home.key("bot");
@@ -49,7 +53,10 @@ export async function startAbuse(answer: Answer, limits = LIMITS): Promise<Abuse
     key,
     otherKey: home.key("other"),
     serves: async () => {
-      const answer = await exchangeRaw(daemon.url, requestBytes({ target: "/api/api/plain", headers: [["Authorization", `Bearer ${key}`]] }));
+      const answer = await exchangeRaw(
+        daemon.url,
+        requestBytes({ target: "/api/api/plain", headers: [["Authorization", `Bearer ${key}`]] }),
+      );
       return answer?.status === 200;
     },
     slowest: prober.slowest,

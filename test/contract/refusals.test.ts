@@ -138,8 +138,11 @@ describe("contract: refusals", () => {
 
   test("invalid_request 400: JSON that is not JSON", async () => {
     const json = [["Content-Type", "application/json"]] as const;
-    for (const body of ["{", '{"a":1,"a":2}', '{"__proto__":1}']) {
+    for (const body of ["{", "a=1"]) {
       isProblem(await stage.call("/api/shop/items", { method: "POST", headers: json, body }), 400, "invalid_request");
+    }
+    for (const body of ['{"a":1,"a":2}', '{"__proto__":1}']) {
+      isProblem(await stage.call("/api/shop/items", { method: "POST", headers: json, body }), 400, "not_canonical");
     }
   });
 

@@ -31,7 +31,11 @@ let item = 0;
 
 before(async () => {
   upstream = await startDouble((_, response) => replyJson(response, 200, { deleted: true }));
-  home = await makeHome({ config: config(upstream.url), secrets: { api: "rk_live_approval_law" }, agents: ["bot", "other"] });
+  home = await makeHome({
+    config: config(upstream.url),
+    secrets: { api: "rk_live_approval_law" },
+    agents: ["bot", "other"],
+  });
   daemon = await startStage(home);
 });
 after(async () => {
@@ -49,17 +53,27 @@ const hits = () => upstream.received.filter(({ url }) => url === `/items/${item}
 async function repeat(door: "api" | "mcp", agent = "bot"): Promise<string> {
   const key = home.key(agent);
   if (door === "mcp") {
-    const { isError, error } = await callTool(daemon.url, key, "doorward_request", { service: "api", method: "DELETE", path: `/items/${item}` });
+    const { isError, error } = await callTool(daemon.url, key, "doorward_request", {
+      service: "api",
+      method: "DELETE",
+      path: `/items/${item}`,
+    });
     return isError ? String(error.code) : "ran";
   }
   const headers = [["Authorization", `Bearer ${key}`]] as const;
-  const answer = await exchangeRaw(daemon.url, requestBytes({ method: "DELETE", target: `/api/api/items/${item}`, headers }));
+  const answer = await exchangeRaw(
+    daemon.url,
+    requestBytes({ method: "DELETE", target: `/api/api/items/${item}`, headers }),
+  );
   return answer?.status === 200 ? "ran" : String(problemOf(answer).code);
 }
 
 async function holdAndApprove(): Promise<string> {
   assert.equal(await repeat("mcp"), "approval_required");
-  const { approvals } = await administer<{ approvals: { id: string; status: string; message: string }[] }>(home, "approvals.list");
+  const { approvals } = await administer<{ approvals: { id: string; status: string; message: string }[] }>(
+    home,
+    "approvals.list",
+  );
   const { id } = approvals.find(({ status, message }) => status === "pending" && message === `Delete ${item}`)!;
   await administer(home, "approvals.approve", { id, why: "law" });
   return id;
@@ -69,11 +83,18 @@ describe("an approval", { timeout: 120_000 }, () => {
   for (let round = 1; round <= ROUNDS; round++) {
     test(`lets one of ${REPEATS} repeats at once through, round ${round}`, async () => {
       const id = await holdAndApprove();
-      const answers = await Promise.all(Array.from({ length: REPEATS }, (_, at) => repeat(at % 2 === 0 ? "api" : "mcp")));
+      const answers = await Promise.all(
+        Array.from({ length: REPEATS }, (_, at) => repeat(at % 2 === 0 ? "api" : "mcp")),
+      );
       assert.equal(hits(), 1);
       assert.equal(answers.filter((answer) => answer === "ran").length, 1);
-      assert.deepEqual([...new Set(answers)].filter((answer) => !["ran", "approval_required", "rate_limited"].includes(answer)), []);
-      const used = readEvidence(home.home).filter(({ type, approval_id }) => type === "approval.used" && approval_id === id);
+      assert.deepEqual(
+        [...new Set(answers)].filter((answer) => !["ran", "approval_required", "rate_limited"].includes(answer)),
+        [],
+      );
+      const used = readEvidence(home.home).filter(
+        ({ type, approval_id }) => type === "approval.used" && approval_id === id,
+      );
       assert.equal(used.length, 1);
     });
   }

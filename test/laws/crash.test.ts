@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { verifyAudit } from "../../src/audit/verify-audit.ts";
 import { makeHome, type TestDaemon, type TestHome } from "../harness/daemon.testing.ts";
 import { type Double, replyJson, startDouble } from "../harness/double.testing.ts";
@@ -72,7 +72,11 @@ async function call(load: Load, method: string, path: string): Promise<number | 
 }
 
 async function callOverMcp(load: Load): Promise<void> {
-  const answer = await callTool(load.url, load.key, "doorward_request", { service: "api", method: "GET", path: `/items/${load.next()}` }).catch(() => undefined);
+  const answer = await callTool(load.url, load.key, "doorward_request", {
+    service: "api",
+    method: "GET",
+    path: `/items/${load.next()}`,
+  }).catch(() => undefined);
   if (answer?.http === undefined) throw new Error("no_answer");
   if (answer.content["status"] === 200) load.acknowledged.calls.add(String(answer.content["request_id"]));
 }
@@ -81,7 +85,11 @@ async function holdApproveRepeat(load: Load): Promise<void> {
   const id = load.next();
   const path = `/items/${id}`;
   if ((await call(load, "DELETE", path)) !== 403) return;
-  const { approvals } = await administer<{ approvals: { id: string; message: string }[] }>(load.home, "approvals.list", { status: "pending" });
+  const { approvals } = await administer<{ approvals: { id: string; message: string }[] }>(
+    load.home,
+    "approvals.list",
+    { status: "pending" },
+  );
   const found = approvals.find(({ message }) => message === `Delete ${id}`);
   if (found === undefined) return;
   await administer(load.home, "approvals.approve", { id: found.id });
@@ -117,7 +125,9 @@ test(`killed ${ROUNDS} times under load, nothing is lost and nothing is twice`, 
     const daemon = await startStage(home);
     slowestStartMs = Math.max(slowestStartMs, performance.now() - startedAt);
     try {
-      await checkState(home, acknowledged).catch((error: unknown) => assert.fail(`round ${round}: ${String(error)}\n${daemon.said()}`));
+      await checkState(home, acknowledged).catch((error: unknown) =>
+        assert.fail(`round ${round}: ${String(error)}\n${daemon.said()}`),
+      );
       if (round % VERIFY_EVERY === 0) await checkChain(home);
       await loadAndKill(home, daemon, acknowledged, () => `${round}-${count++}`);
     } finally {
@@ -130,10 +140,17 @@ test(`killed ${ROUNDS} times under load, nothing is lost and nothing is twice`, 
   await checkChain(home);
   checkCalls(home, upstream, acknowledged);
   const { calls, kills, secrets, approvals } = acknowledged;
-  t.diagnostic(`${upstream.received.length} hits, ${calls.size} acknowledged calls, ${approvals.size} approvals, ${kills.size} kills, ${secrets.size} secrets; slowest start ${Math.round(slowestStartMs)} ms`);
+  t.diagnostic(
+    `${upstream.received.length} hits, ${calls.size} acknowledged calls, ${approvals.size} approvals, ${kills.size} kills, ${secrets.size} secrets; slowest start ${Math.round(slowestStartMs)} ms`,
+  );
 });
 
-async function loadAndKill(home: TestHome, daemon: TestDaemon, acknowledged: Acknowledged, next: () => string): Promise<void> {
+async function loadAndKill(
+  home: TestHome,
+  daemon: TestDaemon,
+  acknowledged: Acknowledged,
+  next: () => string,
+): Promise<void> {
   let over = false;
   const load: Load = { home, url: daemon.url, key: home.key("bot"), acknowledged, next, over: () => over };
   const work = [
@@ -168,17 +185,26 @@ async function checkChain(home: TestHome): Promise<void> {
 
 function checkCalls(home: TestHome, upstream: Double, { calls, approvals }: Acknowledged): void {
   const events = readEvidence(home.home);
-  const permitted = new Set(events.filter(({ type, decision }) => type === "call.decided" && decision === "permit").map(({ path }) => path));
-  const completed = new Set(events.filter(({ type, code }) => type === "call.completed" && code === null).map(({ request_id }) => request_id));
+  const permitted = new Set(
+    events.filter(({ type, decision }) => type === "call.decided" && decision === "permit").map(({ path }) => path),
+  );
+  const completed = new Set(
+    events.filter(({ type, code }) => type === "call.completed" && code === null).map(({ request_id }) => request_id),
+  );
   const deletions = upstream.received.filter(({ method }) => method === "DELETE").map(({ url }) => url);
-  for (const { url } of upstream.received) assert.ok(permitted.has(url), `${url} reached the upstream without a recorded decision`);
+  for (const { url } of upstream.received)
+    assert.ok(permitted.has(url), `${url} reached the upstream without a recorded decision`);
   for (const id of calls) assert.ok(completed.has(id), `the call ${id} was answered without a recorded outcome`);
   assert.equal(new Set(deletions).size, deletions.length, "an approval was used twice");
   const used = events.filter(({ type }) => type === "approval.used").map((event) => event["approval_id"]);
   assert.equal(new Set(used).size, used.length, "an approval was recorded as used twice");
-  const granted = new Set(events.filter(({ type }) => type === "approval.granted").map((event) => event["approval_id"]));
+  const granted = new Set(
+    events.filter(({ type }) => type === "approval.granted").map((event) => event["approval_id"]),
+  );
   for (const id of approvals) assert.ok(granted.has(id), `the approval ${id} was acknowledged without evidence`);
-  const open = events.filter(({ type, decision }) => type === "call.decided" && decision === "permit").map(({ request_id }) => request_id);
+  const open = events
+    .filter(({ type, decision }) => type === "call.decided" && decision === "permit")
+    .map(({ request_id }) => request_id);
   const closed = new Set(events.filter(({ type }) => type === "call.completed").map(({ request_id }) => request_id));
   for (const id of open) assert.ok(closed.has(id), `the decision of ${id} has no outcome, not even \`interrupted\``);
 }

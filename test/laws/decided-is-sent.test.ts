@@ -40,7 +40,17 @@ function allowed(method: string, path: string): boolean {
   return /^\/enc\/[^]+\/log$/.test(inside) && method === "GET";
 }
 
-const PASSING = new Set(["accept", "accept-language", "content-type", "idempotency-key", "prefer", "traceparent", "tracestate", "x-request-id", "x-custom"]);
+const PASSING = new Set([
+  "accept",
+  "accept-language",
+  "content-type",
+  "idempotency-key",
+  "prefer",
+  "traceparent",
+  "tracestate",
+  "x-request-id",
+  "x-custom",
+]);
 const OWN = new Set(["host", "user-agent", "accept-encoding", "connection", "content-length", "authorization"]);
 
 let home: TestHome;
@@ -67,41 +77,199 @@ function mostly<T>(weight: number, honest: fc.Arbitrary<T>, hostile: fc.Arbitrar
 
 const piece = mostly(
   6,
-  fc.constantFrom("a", "b.txt", "1", "secret", "open", "%C3%A9", "~x", "a+b", "v:2", "x@y", "%20b", "a=b", "(c)", "*", "%41", "a,b", "..c", "q!", "{d}", "%2Ae"),
   fc.constantFrom(
-    "..", ".", "...", "%2e", "%2E%2e", ".%2e", "%2f", "%2F", "%5c", "\\", "%252e", "%252f", "%25", "%", "%zz", "%c0%ae", "%c0%af", "%u002e", "%u2215",
-    "%00", "%0a", "%0d%0a", "%09", " ", "%20", ";", ";x=1", "%3b", "..;", "..%00", "%EF%BC%8E", "%EF%BC%8F", "%E2%88%95", "%E3%80%82", "%E2%80%8B", "%EF%BC%85",
-    "e%CC%81", "%ff", "%3f", "%23", "#", "?", "//", "/", "group%2Fproject", "%2e%2e%2f", "..%5c", "%2F..%2Fsecret", "\u00e9", "http:", "//evil.test", "a%2F..%2F..%2Fb", "x;/..",
+    "a",
+    "b.txt",
+    "1",
+    "secret",
+    "open",
+    "%C3%A9",
+    "~x",
+    "a+b",
+    "v:2",
+    "x@y",
+    "%20b",
+    "a=b",
+    "(c)",
+    "*",
+    "%41",
+    "a,b",
+    "..c",
+    "q!",
+    "{d}",
+    "%2Ae",
+  ),
+  fc.constantFrom(
+    "..",
+    ".",
+    "...",
+    "%2e",
+    "%2E%2e",
+    ".%2e",
+    "%2f",
+    "%2F",
+    "%5c",
+    "\\",
+    "%252e",
+    "%252f",
+    "%25",
+    "%",
+    "%zz",
+    "%c0%ae",
+    "%c0%af",
+    "%u002e",
+    "%u2215",
+    "%00",
+    "%0a",
+    "%0d%0a",
+    "%09",
+    " ",
+    "%20",
+    ";",
+    ";x=1",
+    "%3b",
+    "..;",
+    "..%00",
+    "%EF%BC%8E",
+    "%EF%BC%8F",
+    "%E2%88%95",
+    "%E3%80%82",
+    "%E2%80%8B",
+    "%EF%BC%85",
+    "e%CC%81",
+    "%ff",
+    "%3f",
+    "%23",
+    "#",
+    "?",
+    "//",
+    "/",
+    "group%2Fproject",
+    "%2e%2e%2f",
+    "..%5c",
+    "%2F..%2Fsecret",
+    "\u00e9",
+    "http:",
+    "//evil.test",
+    "a%2F..%2F..%2Fb",
+    "x;/..",
   ),
 );
 const segment = fc.array(piece, { minLength: 1, maxLength: 2 }).map((parts) => parts.join(""));
-const inEncoded = fc.constantFrom("a%2Fb", "group%2Fsub%2Fproject", "a%2F..%2Fb", "%2F", "a%2F%2Fb", "a%252Fb", "a%2Fb;x", "%2e%2e%2fx", "a%5Cb", "x.", "%EF%BD%81", "a%2F.%2Fb", "a%2F%2e%2e", "..%3b%2Fa", "a%2f%20%2fb");
+const inEncoded = fc.constantFrom(
+  "a%2Fb",
+  "group%2Fsub%2Fproject",
+  "a%2F..%2Fb",
+  "%2F",
+  "a%2F%2Fb",
+  "a%252Fb",
+  "a%2Fb;x",
+  "%2e%2e%2fx",
+  "a%5Cb",
+  "x.",
+  "%EF%BD%81",
+  "a%2F.%2Fb",
+  "a%2F%2e%2e",
+  "..%3b%2Fa",
+  "a%2f%20%2fb",
+);
 const path = fc.oneof(
   fc
     .tuple(
-      mostly(4, fc.constantFrom("/open/", "/items/", "/open/a/"), fc.constantFrom("/secret/", "/open", "", "/", "//open/", "/OPEN/", "/./open/", "/items", "/enc/")),
+      mostly(
+        4,
+        fc.constantFrom("/open/", "/items/", "/open/a/"),
+        fc.constantFrom("/secret/", "/open", "", "/", "//open/", "/OPEN/", "/./open/", "/items", "/enc/"),
+      ),
       fc.array(segment, { minLength: 1, maxLength: 3 }),
       mostly(6, fc.constant(""), fc.constantFrom("/", "/log", "/.", "/..")),
     )
     .map(([start, segments, end]) => start + segments.join("/") + end),
-  fc.tuple(inEncoded, mostly(4, fc.constant("/log"), fc.constantFrom("", "/", "/log/", "%2flog"))).map(([inner, end]) => `/enc/${inner}${end}`),
+  fc
+    .tuple(inEncoded, mostly(4, fc.constant("/log"), fc.constantFrom("", "/", "/log/", "%2flog")))
+    .map(([inner, end]) => `/enc/${inner}${end}`),
 );
-const queryKey = mostly(5, fc.constantFrom("q", "type", "%71", "a", "page"), fc.constantFrom("_method", "_Method", "%5Fmethod", "X-HTTP-Method-Override", "_method%00", "_method[]", "type[]", "a;_method", "q%26_method", "%EF%BC%BFmethod", "_%6Dethod"));
-const queryValue = mostly(4, fc.constantFrom("1", "DELETE", "a%26b", "a+b", "%C3%A9"), fc.constantFrom("%zz", "%00", "x;_method=DELETE", "&&", "=", "%ff", "a#b", "?", "1&_method=DELETE"));
+const queryKey = mostly(
+  5,
+  fc.constantFrom("q", "type", "%71", "a", "page"),
+  fc.constantFrom(
+    "_method",
+    "_Method",
+    "%5Fmethod",
+    "X-HTTP-Method-Override",
+    "_method%00",
+    "_method[]",
+    "type[]",
+    "a;_method",
+    "q%26_method",
+    "%EF%BC%BFmethod",
+    "_%6Dethod",
+  ),
+);
+const queryValue = mostly(
+  4,
+  fc.constantFrom("1", "DELETE", "a%26b", "a+b", "%C3%A9"),
+  fc.constantFrom("%zz", "%00", "x;_method=DELETE", "&&", "=", "%ff", "a#b", "?", "1&_method=DELETE"),
+);
 const pair = fc.tuple(queryKey, queryValue, mostly(8, fc.constant("="), fc.constant("")));
-const query = fc.array(pair, { maxLength: 2 }).map((pairs) => pairs.map(([k, v, e]) => (e === "" ? k : k + e + v)).join("&"));
+const query = fc
+  .array(pair, { maxLength: 2 })
+  .map((pairs) => pairs.map(([k, v, e]) => (e === "" ? k : k + e + v)).join("&"));
 const headerName = fc.constantFrom(
-  "Accept", "X-Custom", "x_custom", "X-HTTP-Method-Override", "X_HTTP_Method_Override", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL", "Forwarded", "X-Forwarded-For",
-  "X-Forwarded-Host", "Cookie", "Via", "Proxy-Authorization", "X-Api-Key", "Range", "TE", "Connection", "Keep-Alive", "Trailer", "Doorward-Request-Id", "Doorward-Task",
-  "X-Doorward-Agent", "User-Agent", "Accept-Language", "If-Match", "Idempotency-Key", "X-Request-Id", "Origin-Trial", "Accept-Encoding",
+  "Accept",
+  "X-Custom",
+  "x_custom",
+  "X-HTTP-Method-Override",
+  "X_HTTP_Method_Override",
+  "X-Method-Override",
+  "X-Original-URL",
+  "X-Rewrite-URL",
+  "Forwarded",
+  "X-Forwarded-For",
+  "X-Forwarded-Host",
+  "Cookie",
+  "Via",
+  "Proxy-Authorization",
+  "X-Api-Key",
+  "Range",
+  "TE",
+  "Connection",
+  "Keep-Alive",
+  "Trailer",
+  "Doorward-Request-Id",
+  "Doorward-Task",
+  "X-Doorward-Agent",
+  "User-Agent",
+  "Accept-Language",
+  "If-Match",
+  "Idempotency-Key",
+  "X-Request-Id",
+  "Origin-Trial",
+  "Accept-Encoding",
 );
-const headerValue = mostly(4, fc.constantFrom("1", "DELETE", "/secret/x", "a, b", "X-Custom", "127.0.0.1"), fc.constantFrom("close", "h2c", "bytes=0-1", "trailers", "\u00fcn\u00ef", "\t", "x\x0by"));
-const hostileHeader = fc.constantFrom<readonly [string, string]>(["Content-Encoding", "gzip"], ["Expect", "100-continue"], ["Upgrade", "h2c"], ["Authorization ", "x"], ["Content-Length", "0"], ["Host", "evil.test"]);
+const headerValue = mostly(
+  4,
+  fc.constantFrom("1", "DELETE", "/secret/x", "a, b", "X-Custom", "127.0.0.1"),
+  fc.constantFrom("close", "h2c", "bytes=0-1", "trailers", "\u00fcn\u00ef", "\t", "x\x0by"),
+);
+const hostileHeader = fc.constantFrom<readonly [string, string]>(
+  ["Content-Encoding", "gzip"],
+  ["Expect", "100-continue"],
+  ["Upgrade", "h2c"],
+  ["Authorization ", "x"],
+  ["Content-Length", "0"],
+  ["Host", "evil.test"],
+);
 const header = mostly(12, fc.tuple(headerName, headerValue) as fc.Arbitrary<readonly [string, string]>, hostileHeader);
 const headers = mostly(1, fc.constant<(readonly [string, string])[]>([]), fc.array(header, { maxLength: 3 }));
 const body = mostly(
   2,
-  fc.constantFrom<readonly [string | undefined, string] | null>(null, ["application/json", '{"a":1}'], ["application/x-www-form-urlencoded", "a=1&b=2"], ["text/plain", "hello"]),
+  fc.constantFrom<readonly [string | undefined, string] | null>(
+    null,
+    ["application/json", '{"a":1}'],
+    ["application/x-www-form-urlencoded", "a=1&b=2"],
+    ["text/plain", "hello"],
+  ),
   fc.constantFrom<readonly [string | undefined, string] | null>(
     ["application/json", '{"_method":"DELETE"}'],
     ["application/json", '{"_meth\\u006fd":"DELETE"}'],
@@ -112,14 +280,24 @@ const body = mostly(
     ["application/x-www-form-urlencoded", "a=1;_method=DELETE"],
     ["text/plain", "_method=DELETE"],
     [undefined, "_method=DELETE"],
-    ["multipart/form-data; boundary=x", '--x\r\nContent-Disposition: form-data; name="_method"\r\n\r\nDELETE\r\n--x--\r\n'],
+    [
+      "multipart/form-data; boundary=x",
+      '--x\r\nContent-Disposition: form-data; name="_method"\r\n\r\nDELETE\r\n--x--\r\n',
+    ],
     ["multipart/form-data; boundary=x", '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'],
-    ["multipart/form-data; boundary=x; boundary=y", '--y\r\nContent-Disposition: form-data; name="_method"\r\n\r\nDELETE\r\n--y--\r\n'],
+    [
+      "multipart/form-data; boundary=x; boundary=y",
+      '--y\r\nContent-Disposition: form-data; name="_method"\r\n\r\nDELETE\r\n--y--\r\n',
+    ],
     ["application/json, text/plain", "{}"],
     ["APPLICATION/JSON", '\ufeff{"a":1}'],
   ),
 );
-const method = mostly(5, fc.constantFrom("GET", "GET", "POST"), fc.constantFrom("DELETE", "PUT", "HEAD", "OPTIONS", "PATCH", "TRACE", "get", "PROPFIND", "QUERY"));
+const method = mostly(
+  5,
+  fc.constantFrom("GET", "GET", "POST"),
+  fc.constantFrom("DELETE", "PUT", "HEAD", "OPTIONS", "PATCH", "TRACE", "get", "PROPFIND", "QUERY"),
+);
 const request = fc.record({ method, path, query, headers, body });
 type Request = typeof request extends fc.Arbitrary<infer T> ? T : never;
 
@@ -131,7 +309,10 @@ function judge(received: readonly Received[], requestId: string, bytes: Buffer |
   const [decided] = events.filter(({ type }) => type === "call.decided");
   if (received.length === 0) {
     tally.refused++;
-    assert.notEqual(decided?.decision === "permit" && events.some(({ type, code }) => type === "call.completed" && code === null), true);
+    assert.notEqual(
+      decided?.decision === "permit" && events.some(({ type, code }) => type === "call.completed" && code === null),
+      true,
+    );
     return;
   }
   tally.sent++;
@@ -148,7 +329,10 @@ function compare(one: Received, decided: EvidenceLine, bytes: Buffer | undefined
   assert.equal(sentPath, BASE + String(decided["path"]));
   const pairs = sentQuery === undefined ? [] : sentQuery.split("&");
   const keys = pairs.map((pair) => decodeURIComponent(pair.split("=", 1)[0]!));
-  assert.deepEqual(keys, ((decided["query"] ?? []) as [string, string][]).map(([name]) => name));
+  assert.deepEqual(
+    keys,
+    ((decided["query"] ?? []) as [string, string][]).map(([name]) => name),
+  );
   assert.equal(one.body.length, decided["body_bytes"] ?? 0);
   if (bytes !== undefined) assert.deepEqual(one.body, bytes);
 }
@@ -158,7 +342,8 @@ function confine(one: Received): void {
   const headers = one.headers as Record<string, string | string[] | undefined>;
   const methods = methodsOf({ method: one.method, headers, query: sentQuery, body: one.body.toString("utf8") });
   for (const reading of readingsOf(sentPath)) {
-    for (const meant of methods) assert.ok(allowed(meant, reading), `${one.method} ${one.url} can be read as ${meant} ${reading}`);
+    for (const meant of methods)
+      assert.ok(allowed(meant, reading), `${one.method} ${one.url} can be read as ${meant} ${reading}`);
   }
   for (const name of Object.keys(one.headers)) {
     assert.ok(OWN.has(name) || PASSING.has(name) || name.startsWith("if-"), `the header ${name} reached the upstream`);
@@ -180,7 +365,12 @@ describe("what is decided on is what is sent", { timeout: 240_000 }, () => {
       const target = `/api/api${path}${query === "" ? "" : `?${query}`}`;
       const bytes = body === null ? undefined : Buffer.from(body[1]);
       const type = body?.[0] === undefined ? [] : [["Content-Type", body[0]] as const];
-      const raw = requestBytes({ method, target, headers: [["Authorization", `Bearer ${key}`], ...type, ...headers], body: bytes });
+      const raw = requestBytes({
+        method,
+        target,
+        headers: [["Authorization", `Bearer ${key}`], ...type, ...headers],
+        body: bytes,
+      });
       const answer = await exchangeRaw(daemon.url, raw);
       assert.ok(answer !== undefined, "each request gets an answer");
       judge(upstream.received.slice(before), requestIdOf(answer), bytes);

@@ -17,7 +17,11 @@ const STEPS: readonly Step[] = [
   (path) => path.replace(/;[^/]*/g, ""),
   (path) => path.normalize("NFKC"),
   (path) => path.replace(/[\u0000-\u0020\u007f-\u00a0\u200b-\u200f\u2028\u2029\ufeff]/g, ""),
-  (path) => path.split("/").map((segment) => segment.replace(/(?<=[^.])\.+$/, "")).join("/"),
+  (path) =>
+    path
+      .split("/")
+      .map((segment) => segment.replace(/(?<=[^.])\.+$/, ""))
+      .join("/"),
   (path) => path.replace(/\0.*$/s, ""),
   (path) => path.replace(/[?#].*$/s, ""),
   (path) => resolveDots(path),
@@ -42,7 +46,10 @@ export function methodsOf(request: {
 }): ReadonlySet<string> {
   const found = new Set([request.method]);
   const note = (name: string, value: string) => {
-    const folded = name.normalize("NFKC").toLowerCase().replace(/[^a-z]/g, "");
+    const folded = name
+      .normalize("NFKC")
+      .toLowerCase()
+      .replace(/[^a-z]/g, "");
     const said = /^(x?(http)?methodoverride|xhttpmethod|method)$/.test(folded) && !/^method$/i.test(name.trim());
     if (said) found.add(value.trim().toUpperCase());
   };
@@ -50,11 +57,16 @@ export function methodsOf(request: {
   for (const text of [request.query, request.body]) {
     for (const pair of text.split(/[&;]/)) {
       const equals = pair.indexOf("=");
-      if (equals > 0) note(decodeUtf8(decodeUtf8(pair.slice(0, equals).replaceAll("+", " "))), decodeUtf8(pair.slice(equals + 1)));
+      if (equals > 0)
+        note(decodeUtf8(decodeUtf8(pair.slice(0, equals).replaceAll("+", " "))), decodeUtf8(pair.slice(equals + 1)));
     }
   }
-  for (const [, name = "", value = ""] of request.body.matchAll(/"((?:[^"\\]|\\.)*)"\s*:\s*"([A-Za-z]+)"/g)) note(unescape(name), value);
-  for (const [, name = "", value = ""] of request.body.matchAll(/name="?([^"\r\n;]+)"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([A-Za-z]+)/gi)) note(name, value);
+  for (const [, name = "", value = ""] of request.body.matchAll(/"((?:[^"\\]|\\.)*)"\s*:\s*"([A-Za-z]+)"/g))
+    note(unescape(name), value);
+  for (const [, name = "", value = ""] of request.body.matchAll(
+    /name="?([^"\r\n;]+)"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([A-Za-z]+)/gi,
+  ))
+    note(name, value);
   return found;
 }
 

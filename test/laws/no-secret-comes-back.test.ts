@@ -93,7 +93,10 @@ const AFTER = '> end of it, \u00e9\u20ac \u{1f600}"}';
 function written({ form, escapes, numbers }: Echo): Buffer {
   const choose = choicesFrom(numbers);
   const plain = FORMS[form]!(SECRET, choose).toString("latin1");
-  return Buffer.from(escapes.reduce((text, escape) => ESCAPES[escape]!(text, choose), plain), "latin1");
+  return Buffer.from(
+    escapes.reduce((text, escape) => ESCAPES[escape]!(text, choose), plain),
+    "latin1",
+  );
 }
 
 /** The upstream's answer, whole. */
@@ -107,14 +110,18 @@ function wire(one: Echo, trace: Buffer): Buffer {
     `HTTP/1.1 ${one.place === "error" ? 500 : 200} ${one.place === "status" ? header : "OK"}`,
     `Content-Type: ${one.type}`,
     ...(one.coding === "identity" ? [] : [`Content-Encoding: ${one.coding}`]),
-    ...(one.place === "header" ? [`X-Request-Id: ${header}`, `ETag: "${header}"`, `Retry-After: ${header}`, `X-Other: ${header}`] : []),
+    ...(one.place === "header"
+      ? [`X-Request-Id: ${header}`, `ETag: "${header}"`, `Retry-After: ${header}`, `X-Other: ${header}`]
+      : []),
     ...(one.place === "location" ? [`Location: /next?k=${header}`, `Link: </x?k=${header}>; rel=next`] : []),
     ...(one.place === "broken" ? [`Broken header ${header}`] : []),
     chunked ? "Transfer-Encoding: chunked" : `Content-Length: ${body.length}`,
     "Connection: close",
   ];
   const trailer = one.place === "trailer" ? `X-Trace: ${header}\r\n` : "";
-  const sent = chunked ? Buffer.concat([...chunksOf(body, one.pieceBytes), Buffer.from(`0\r\n${trailer}\r\n`, "latin1")]) : body;
+  const sent = chunked
+    ? Buffer.concat([...chunksOf(body, one.pieceBytes), Buffer.from(`0\r\n${trailer}\r\n`, "latin1")])
+    : body;
   return Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"), sent]);
 }
 
@@ -136,15 +143,28 @@ function split(bytes: Buffer, pieceBytes: number): Buffer[] {
   return pieces;
 }
 
-const FORBIDDEN = [...new Set(Object.values(FORMS).map((write) => write(SECRET, () => 0).toString("latin1").replace(/=+$/, "")))];
+const FORBIDDEN = [
+  ...new Set(
+    Object.values(FORMS).map((write) =>
+      write(SECRET, () => 0)
+        .toString("latin1")
+        .replace(/=+$/, ""),
+    ),
+  ),
+];
 
 /** Looks where the words around it say that the trace was, by brute force; then for what nobody should have to decode. */
 function assertClean(text: string, one: Echo, where: string): void {
-  for (const form of FORBIDDEN) assert.ok(!text.includes(form), `${where} holds the credential: ${JSON.stringify(one)}`);
-  const start = text.indexOf('note');
+  for (const form of FORBIDDEN)
+    assert.ok(!text.includes(form), `${where} holds the credential: ${JSON.stringify(one)}`);
+  const start = text.indexOf("note");
   const end = text.indexOf("end of it");
   if (start === -1 || end === -1 || end - start > 400) return;
-  assert.equal(leaks(text.slice(start, end), [SECRET]), undefined, `${where} can be decoded to the credential: ${JSON.stringify(one)}`);
+  assert.equal(
+    leaks(text.slice(start, end), [SECRET]),
+    undefined,
+    `${where} can be decoded to the credential: ${JSON.stringify(one)}`,
+  );
 }
 
 describe("no secret comes back", { timeout: 240_000 }, () => {
@@ -169,9 +189,21 @@ describe("no secret comes back", { timeout: 240_000 }, () => {
   test("through doorward_request", async () => {
     const ask = async (one: Echo) => {
       script = split(wire(one, written(one)), one.pieceBytes);
-      const answer = await callTool(daemon.url, key, "doorward_request", { service: one.service, method: "GET", path: "/x" });
+      const answer = await callTool(daemon.url, key, "doorward_request", {
+        service: one.service,
+        method: "GET",
+        path: "/x",
+      });
       assertClean(answer.http!.wire.toString("latin1"), one, "the message");
-      if (answer.isError) return assert.ok(one.place === "broken" || one.place === "status" || one.place === "header" || one.place === "location" || one.place === "trailer", JSON.stringify(answer.error));
+      if (answer.isError)
+        return assert.ok(
+          one.place === "broken" ||
+            one.place === "status" ||
+            one.place === "header" ||
+            one.place === "location" ||
+            one.place === "trailer",
+          JSON.stringify(answer.error),
+        );
       const raw = String(answer.content["body"]);
       const text = answer.content["body_encoding"] === "base64" ? Buffer.from(raw, "base64").toString("utf8") : raw;
       assertClean(text, one, "the body");
@@ -183,13 +215,24 @@ describe("no secret comes back", { timeout: 240_000 }, () => {
   });
 
   test("answers without the credential are unchanged, whatever they hold", async () => {
-    const bytes = fc.array(fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constantFrom("rk/", '"Zp8v', "%2", "\\u", "&#", "cmsvIlp", "\\\\\\", "=", "%25%32").map((text) => Buffer.from(text))), { maxLength: 40 });
+    const bytes = fc.array(
+      fc.oneof(
+        fc.uint8Array({ maxLength: 40 }),
+        fc
+          .constantFrom("rk/", '"Zp8v', "%2", "\\u", "&#", "cmsvIlp", "\\\\\\", "=", "%25%32")
+          .map((text) => Buffer.from(text)),
+      ),
+      { maxLength: 40 },
+    );
     const ask = async (parts: readonly Uint8Array[], coding: keyof typeof CODINGS, pieceBytes: number) => {
       const body = Buffer.concat(parts);
       const sent = CODINGS[coding](body);
       const head = `HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Encoding: ${coding}\r\nContent-Length: ${sent.length}\r\nConnection: close\r\n\r\n`;
       script = split(Buffer.concat([Buffer.from(head), sent]), pieceBytes);
-      const answer = await exchangeRaw(daemon.url, requestBytes({ target: "/api/bearer/x", headers: [["Authorization", `Bearer ${key}`]] }));
+      const answer = await exchangeRaw(
+        daemon.url,
+        requestBytes({ target: "/api/bearer/x", headers: [["Authorization", `Bearer ${key}`]] }),
+      );
       assert.deepEqual(answer?.body, body);
     };
     const codings = fc.constantFrom<keyof typeof CODINGS>("identity", "gzip", "br", "deflate", "zstd");
@@ -198,7 +241,11 @@ describe("no secret comes back", { timeout: 240_000 }, () => {
 
   test("nor stands it in the evidence, the metrics or what the daemon said", async () => {
     const metrics = await exchangeRaw(daemon.url, requestBytes({ target: "/metrics" }));
-    const places = { evidence: evidenceText(home.home), metrics: metrics!.wire.toString("latin1"), stderr: daemon.said() };
+    const places = {
+      evidence: evidenceText(home.home),
+      metrics: metrics!.wire.toString("latin1"),
+      stderr: daemon.said(),
+    };
     for (const [where, text] of Object.entries(places)) {
       for (const form of FORBIDDEN) assert.ok(!text.includes(form), `${where} holds the credential`);
       assert.ok(!text.includes(key), `${where} holds the agent's key`);

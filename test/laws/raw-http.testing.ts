@@ -60,7 +60,9 @@ export function readAnswer(wire: Buffer): { readonly whole: boolean; readonly an
   const [first = "", ...lines] = wire.subarray(0, end).toString("latin1").split("\r\n");
   const status = Number(first.split(" ")[1]);
   if (status === 100) return readAnswer(wire.subarray(end + 4));
-  const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]));
+  const headers = new Map(
+    lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]),
+  );
   const rest = wire.subarray(end + 4);
   const chunked = headers.get("transfer-encoding") === "chunked" ? readChunks(rest) : undefined;
   const length = Number(headers.get("content-length") ?? Number.NaN);
@@ -94,11 +96,17 @@ export function requestBytes(request: {
   const bytes = typeof body === "string" ? Buffer.from(body) : body;
   const length = bytes === undefined ? [] : [["Content-Length", String(bytes.length)] as const];
   const lines = [["Host", host] as const, ...headers, ...length].map(([name, value]) => `${name}: ${value}\r\n`);
-  return [`${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n`, ...(bytes === undefined || bytes.length === 0 ? [] : [bytes])];
+  return [
+    `${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n`,
+    ...(bytes === undefined || bytes.length === 0 ? [] : [bytes]),
+  ];
 }
 
 /** The problem document of a refusal; `{}` when there is none. */
-export function problemOf(answer: RawAnswer | undefined): { readonly code?: string; readonly [field: string]: unknown } {
+export function problemOf(answer: RawAnswer | undefined): {
+  readonly code?: string;
+  readonly [field: string]: unknown;
+} {
   if (answer?.headers.get("content-type") !== "application/problem+json") return {};
   return JSON.parse(answer.body.toString("utf8")) as { code: string };
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startDaemon, type TestDaemon, type TestHome } from "../harness/daemon.testing.ts";
-import { exchangeRaw, requestBytes, type RawAnswer } from "./raw-http.testing.ts";
+import { exchangeRaw, type RawAnswer, requestBytes } from "./raw-http.testing.ts";
 
 /** One line of the evidence. */
 export interface EvidenceLine {
@@ -23,15 +23,33 @@ export function readEvidence(home: string): readonly EvidenceLine[] {
 /** The same, as text. */
 export function evidenceText(home: string): string {
   const folder = join(home, "audit");
-  const files = readdirSync(folder, { recursive: true }).map(String).filter((name) => name.endsWith(".jsonl"));
-  return files.toSorted().map((name) => readFileSync(join(folder, name), "utf8")).join("");
+  const files = readdirSync(folder, { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith(".jsonl"));
+  return files
+    .toSorted()
+    .map((name) => readFileSync(join(folder, name), "utf8"))
+    .join("");
 }
 
 /** One administrative action over the daemon's socket, as the owner. @throws With the refusal's code as its message. */
-export async function administer<T = Record<string, unknown>>(home: TestHome, action: string, args: object = {}): Promise<T> {
+export async function administer<T = Record<string, unknown>>(
+  home: TestHome,
+  action: string,
+  args: object = {},
+): Promise<T> {
   const key = readFileSync(join(home.home, "owner.key"), "utf8").trim();
-  const headers = [["Authorization", `Bearer ${key}`], ["Content-Type", "application/json"]] as const;
-  const bytes = requestBytes({ method: "POST", target: `/admin/v1/${action}`, headers, body: JSON.stringify(args), host: "doorward" });
+  const headers = [
+    ["Authorization", `Bearer ${key}`],
+    ["Content-Type", "application/json"],
+  ] as const;
+  const bytes = requestBytes({
+    method: "POST",
+    target: `/admin/v1/${action}`,
+    headers,
+    body: JSON.stringify(args),
+    host: "doorward",
+  });
   const answer = await exchangeRaw(join(home.home, "doorward.sock"), bytes);
   if (answer === undefined) throw new Error("no_answer");
   const document = JSON.parse(answer.body.toString("utf8")) as T & { code?: string };
@@ -54,7 +72,12 @@ export async function callTool(url: string, key: string, name: string, args: obj
     result?: { isError?: boolean; structuredContent?: Record<string, unknown> };
   };
   const content = message.result?.structuredContent ?? {};
-  return { isError: message.result?.isError === true, content, error: (content["error"] ?? {}) as ToolAnswer["error"], http };
+  return {
+    isError: message.result?.isError === true,
+    content,
+    error: (content["error"] ?? {}) as ToolAnswer["error"],
+    http,
+  };
 }
 
 const META = {
