@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { SERVICE_PRESETS } from "../config/service-presets.ts";
 import { type Cli, columns, optionsOf, show, withAdmin } from "./command-context.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
 
@@ -12,6 +13,7 @@ interface AddOptions {
   readonly effect?: string;
   readonly description?: string;
   readonly private?: boolean;
+  readonly preset?: string;
 }
 
 interface ShownService {
@@ -43,6 +45,7 @@ export function addServiceCommands(program: Command, cli: Cli): void {
     .option("--effect <effect>", "read, write or destructive")
     .option("--description <text>", "shown to agents")
     .option("--private", "it is at a private or loopback address")
+    .option("--preset <preset>", `request headers that its clients need: ${[...SERVICE_PRESETS.keys()].join(", ")}`)
     .addHelpText(
       "after",
       '\nExample:\n  doorward service add registrar --url https://api.registrar.example/v1 --bearer registrar --allow "GET /domains"',
@@ -59,6 +62,7 @@ export function addServiceCommands(program: Command, cli: Cli): void {
           ...(options.effect === undefined ? {} : { effect: options.effect }),
           ...(options.description === undefined ? {} : { description: options.description }),
           ...(options.private === true ? { private: true } : {}),
+          ...(options.preset === undefined ? {} : { preset: options.preset }),
         });
         show(cli, command, added, () => describe(added));
         cli.terminal.say(`a role must allow it before an agent can use it: \`allow: ["${name}:*"]\``);

@@ -4,7 +4,7 @@ import { parseName, parseScopeGlob } from "./names.ts";
 import { parseNetworkBlock } from "./network-block.ts";
 import { parseDurationMs, parseExpiry, parseRate } from "./quantity.ts";
 import type { AgentConfig, PolicyConfig, RoleConfig } from "./schema.ts";
-import { line, oneOrMore, read, record } from "./zod-fields.ts";
+import { anyNumberOf, line, oneOrMore, read, record } from "./zod-fields.ts";
 
 const MAX_LIST = 10_000;
 const MAX_QUORUM = 20;
@@ -13,7 +13,7 @@ const MAX_WHEN_CHARS = 4_096;
 
 const name = read("name", parseName);
 const names = z.array(name).max(MAX_LIST).optional();
-const scopes = oneOrMore(read("scope pattern", parseScopeGlob));
+const scope = read("scope pattern", parseScopeGlob);
 const networks = z.array(read("network", parseNetworkBlock)).max(MAX_LIST).optional();
 const expires = read("date", parseExpiry).optional();
 const rate = read("rate", parseRate).optional();
@@ -22,7 +22,7 @@ const hours = line(200).meta({ form: "hours" }).optional();
 /** An entry of `roles:`. */
 export const roleEntry = z
   .strictObject({
-    allow: scopes
+    allow: anyNumberOf(scope)
       .optional()
       .meta({ description: "Scopes that the role permits, as in `registrar:records:*`.", standard: [] }),
     extends: names.meta({ description: "Roles whose permissions this one has too.", standard: [] }),
@@ -86,7 +86,7 @@ export const policyEntry = z
     effect: z
       .enum(["permit", "ask", "forbid"])
       .meta({ description: "Forbid beats ask beats permit, whatever the order." }),
-    on: scopes.meta({ description: 'Scopes it speaks about: one pattern or a list; `"*"` is all.' }),
+    on: oneOrMore(scope).meta({ description: 'Scopes it speaks about: one pattern or a list; `"*"` is all.' }),
     when: z
       .string()
       .min(1)

@@ -42,11 +42,19 @@ export function line(maxChars: number) {
 
 /** One scope pattern or a list: `on: "*"` and `on: ["a:*", "b:*"]`. */
 export function oneOrMore<T extends z.ZodType<unknown, string>>(item: T) {
+  return oneOrList().pipe(z.array(item).min(1));
+}
+
+/** The same where an empty list means something: a role that allows nothing. */
+export function anyNumberOf<T extends z.ZodType<unknown, string>>(item: T) {
+  return oneOrList().pipe(z.array(item));
+}
+
+function oneOrList() {
   return z
     .union([z.string(), z.array(z.string())])
     .meta({ form: "scope pattern, or a list" })
-    .transform((input) => (typeof input === "string" ? [input] : input))
-    .pipe(z.array(item).min(1));
+    .transform((input) => (typeof input === "string" ? [input] : input));
 }
 
 /** A map from names to entries; the keys are checked by `parseKey`. */

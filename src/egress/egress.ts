@@ -74,7 +74,10 @@ export function createEgress(options: EgressOptions): Egress {
       if (target === undefined) return refuse(request, sink, crowded());
       target.calls += 1;
       target.idleSweeps = 0;
-      const exchange = new UpstreamExchange(request, sink, { turns, onOver: () => void (target.calls -= 1) });
+      const onOver = () => {
+        target.calls -= 1;
+      };
+      const exchange = new UpstreamExchange(request, sink, { turns, onOver });
       dispatch(target.pool, request, exchange, options.userAgent);
       exchange.launched();
       return exchange;

@@ -244,7 +244,10 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
   #scrubSlices(chunk: Uint8Array, scrub: ScrubStream): void {
     for (let at = 0; at < chunk.length; at += SLICE_BYTES) {
       if (this.#over) return;
-      if (!this.#turns.hasTime()) return this.#wait(chunk.subarray(at));
+      if (!this.#turns.hasTime()) {
+        this.#wait(chunk.subarray(at));
+        return;
+      }
       this.#turns.run(() => this.#emit(scrub.push(chunk.subarray(at, at + SLICE_BYTES))));
     }
   }
@@ -294,7 +297,10 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
 
   #end(): void {
     if (this.#over) return;
-    if (this.#behind) return this.#whenScrubbed(() => this.#end());
+    if (this.#behind) {
+      this.#whenScrubbed(() => this.#end());
+      return;
+    }
     if (this.#scrub !== undefined) this.#emit(this.#scrub.end());
     if (this.#over) return;
     this.#close();

@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { addService, hasEntry, removeService } from "../config/config-edits.ts";
 import type { ServiceConfig } from "../config/schema.ts";
+import { SERVICE_PRESETS } from "../config/service-presets.ts";
 import type { Snapshot } from "../policy/snapshot.ts";
 import type { Vault } from "../vault/create-vault.ts";
 import { type AdminAction, optionalText, textArgument, textList } from "./admin-action.ts";
@@ -114,8 +115,21 @@ function serviceEntry(args: JsonObject): { readonly [key: string]: unknown } {
     ...(description === undefined ? {} : { description }),
     ...(args["private"] === true ? { private: true } : {}),
     ...credentialEntry(args["credential"]),
+    ...presetEntry(optionalText(args, "preset")),
     operations: { [effect]: { effect, allow: allow.length > 0 ? [...allow] : ["GET /{path...}"] } },
   };
+}
+
+function presetEntry(name: string | undefined): object {
+  if (name === undefined) return {};
+  const preset = SERVICE_PRESETS.get(name);
+  if (preset === undefined) {
+    throw new Problem("invalid_request", {
+      detail: `there is no preset \`${name.slice(0, 64)}\``,
+      remedy: `Use one of ${[...SERVICE_PRESETS.keys()].join(", ")}, or none.`,
+    });
+  }
+  return { headers: { allow: [...preset.headers] } };
 }
 
 function credentialEntry(value: JsonValue | undefined): object {

@@ -6,7 +6,8 @@ import { exchangeRaw, type RawAnswer, requestBytes } from "../laws/raw-http.test
 import { callTool, modernHeaders, readEvidence, toolBytes } from "../laws/stage.testing.ts";
 import { type AbuseStage, startAbuse } from "./stage.testing.ts";
 
-const LOOP_MS = 250;
+/** Generous, for machines that do other things too. */
+const LOOP_MS = 500;
 const RUNS = Number(process.env["LAW_RUNS"] ?? 200);
 
 let stage: AbuseStage;
@@ -234,7 +235,7 @@ describe("what belongs to another", { timeout: 60_000 }, () => {
   test("10,000 idle sessions are kept, and cost little", async () => {
     const memory = await stage.memoryBytes();
     for (let i = 0; i < 100; i++) await Promise.all(Array.from({ length: 100 }, () => post(initialize)));
-    assert.ok((await stage.memoryBytes()) - memory < 100 * 1024 * 1024);
+    assert.ok((await stage.memoryBytes()) - memory < 200 * 1024 * 1024);
     assert.ok(await stage.serves());
   });
 

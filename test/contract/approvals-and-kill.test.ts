@@ -43,13 +43,17 @@ describe("contract: approvals and kills", () => {
     isProblem(held, 403, "approval_required");
     return held;
   };
-  const deletes = (path: string) => stage.double.received.filter(({ method, url }) => method === "DELETE" && url === `/v1/items/${path}`).length;
+  const deletes = (path: string) =>
+    stage.double.received.filter(({ method, url }) => method === "DELETE" && url === `/v1/items/${path}`).length;
 
   test("approvals list --json → {id, agent, service, operation, message, preview, digest, status, expires_at}", async () => {
     const held = await hold("a");
     const list = await stage.home.json<Record<string, unknown>[]>(["approvals", "list"]);
     const one = list.find(({ id }) => id === held.json.approval_id)!;
-    assert.deepEqual([one["agent"], one["service"], one["operation"], one["status"]], ["bot", "shop", "items:delete", "pending"]);
+    assert.deepEqual(
+      [one["agent"], one["service"], one["operation"], one["status"]],
+      ["bot", "shop", "items:delete", "pending"],
+    );
     assert.equal(one["message"], "Delete a, 3 left");
     assert.match(String(one["digest"]), /^[0-9a-f]{64}$/);
     assert.ok(JSON.stringify(one["preview"]).includes("total"));
@@ -64,7 +68,12 @@ describe("contract: approvals and kills", () => {
     isProblem(again, 403, "approval_required");
     assert.equal(again.json.approval_id, id);
     assert.equal((await stage.home.json(["approvals", "approve", id, "--once", "--why", "fine"]))["status"], "granted");
-    const ran = await remove("b", { headers: [["X-Request-Id", "other"], ["Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]] });
+    const ran = await remove("b", {
+      headers: [
+        ["X-Request-Id", "other"],
+        ["Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
+      ],
+    });
     assert.equal(ran.status, 200, ran.text);
     const events = stage.eventsOf(ran.headers.get("doorward-request-id")!);
     assert.notEqual(ran.headers.get("doorward-request-id"), held.json.request_id);
@@ -79,7 +88,11 @@ describe("contract: approvals and kills", () => {
     await stage.home.json(["approvals", "approve", held.json.approval_id]);
     isProblem(await remove("c?x=1"), 403, "approval_required");
     isProblem(await remove("c", { headers: [["Idempotency-Key", "k"]] }), 403, "approval_required");
-    isProblem(await remove("c", { headers: [["Content-Type", "application/json"]], body: "{}" }), 403, "approval_required");
+    isProblem(
+      await remove("c", { headers: [["Content-Type", "application/json"]], body: "{}" }),
+      403,
+      "approval_required",
+    );
     isProblem(await remove("c", { as: "two" }), 403, "approval_required");
     assert.equal((await remove("c")).status, 200);
   });
@@ -105,7 +118,11 @@ describe("contract: approvals and kills", () => {
     const anew = await put();
     isProblem(anew, 403, "approval_required");
     assert.notEqual(anew.json.approval_id, held.json.approval_id);
-    assert.ok(stage.evidence().some(({ type, approval_id }) => type === "approval.expired" && approval_id === held.json.approval_id));
+    assert.ok(
+      stage
+        .evidence()
+        .some(({ type, approval_id }) => type === "approval.expired" && approval_id === held.json.approval_id),
+    );
   });
 
   test("approve --for 10m: the same call within the window", async () => {
@@ -125,7 +142,10 @@ describe("contract: approvals and kills", () => {
     const waiting = stage.tool("bot", "doorward_status", { id, wait_seconds: 30 });
     await stage.home.json(["approvals", "approve", id]);
     assert.equal((await waiting).content["status"], "granted");
-    assert.equal((await stage.tool("bot", "doorward_request", { service: "other", method: "DELETE", path: "/x" })).isError, false);
+    assert.equal(
+      (await stage.tool("bot", "doorward_request", { service: "other", method: "DELETE", path: "/x" })).isError,
+      false,
+    );
   });
 
   test("an approval counts through either door, for it is the same call", async () => {
@@ -185,16 +205,28 @@ describe("contract: approvals and kills", () => {
   });
 
   test("kill cuts a running stream", async () => {
-    const bytes = requestBytes({ target: "/api/shop/trickle", headers: [["Authorization", `Bearer ${stage.home.key("bot")}`]] });
+    const bytes = requestBytes({
+      target: "/api/shop/trickle",
+      headers: [["Authorization", `Bearer ${stage.home.key("bot")}`]],
+    });
     const running = exchangeRaw(stage.daemon.url, bytes);
-    await until(() => stage.double.received.some(({ url }) => url === "/v1/trickle"), (seen) => seen);
-    await until(() => stage.home.json(["status"]), (status) => status["calls_under_way"] === 1);
+    await until(
+      () => stage.double.received.some(({ url }) => url === "/v1/trickle"),
+      (seen) => seen,
+    );
+    await until(
+      () => stage.home.json(["status"]),
+      (status) => status["calls_under_way"] === 1,
+    );
     const killed = await stage.home.json(["kill", "agent:bot", "--why", "test"]);
     assert.equal(killed["streams_cut"], 1);
     const cut = readable(await running);
     assert.ok(!cut.wire.subarray(-5).equals(Buffer.from("0\r\n\r\n")));
     await stage.home.json(["resume", "agent:bot", "--why", "test"]);
-    const [, completed] = await until(() => stage.eventsOf(cut.headers.get("doorward-request-id")!), ({ length }) => length === 2);
+    const [, completed] = await until(
+      () => stage.eventsOf(cut.headers.get("doorward-request-id")!),
+      ({ length }) => length === 2,
+    );
     assert.equal(completed?.code, "killed");
   });
 
@@ -208,16 +240,38 @@ describe("contract: approvals and kills", () => {
   test("the admin API answers an agent's key with 404", async () => {
     const socket = join(stage.home.home, "doorward.sock");
     const ask = (bearer: string, action = "status") =>
-      exchangeRaw(socket, requestBytes({ method: "POST", target: `/admin/v1/${action}`, headers: [["Authorization", `Bearer ${bearer}`]], body: "{}", host: "doorward" }));
-    for (const action of ["status", "approvals.approve", "nothing"]) isProblem(readable(await ask(stage.home.key("bot"), action)), 404, "not_found");
+      exchangeRaw(
+        socket,
+        requestBytes({
+          method: "POST",
+          target: `/admin/v1/${action}`,
+          headers: [["Authorization", `Bearer ${bearer}`]],
+          body: "{}",
+          host: "doorward",
+        }),
+      );
+    for (const action of ["status", "approvals.approve", "nothing"])
+      isProblem(readable(await ask(stage.home.key("bot"), action)), 404, "not_found");
     assert.equal((await ask(readFileSync(join(stage.home.home, "owner.key"), "utf8").trim()))?.status, 200);
   });
 
   test("events of approvals and kills have the contract's types; each approval event says the assurance level", async () => {
     const events = stage.evidence();
-    for (const type of ["approval.requested", "approval.granted", "approval.denied", "approval.expired", "approval.used", "kill.set", "kill.lifted"]) {
-      assert.ok(events.some((event) => event.type === type), type);
+    for (const type of [
+      "approval.requested",
+      "approval.granted",
+      "approval.denied",
+      "approval.expired",
+      "approval.used",
+      "kill.set",
+      "kill.lifted",
+    ]) {
+      assert.ok(
+        events.some((event) => event.type === type),
+        type,
+      );
     }
-    for (const event of events.filter(({ type }) => type.startsWith("approval."))) assert.equal(event["assurance"], 0, JSON.stringify(event));
+    for (const event of events.filter(({ type }) => type.startsWith("approval.")))
+      assert.equal(event["assurance"], 0, JSON.stringify(event));
   });
 });

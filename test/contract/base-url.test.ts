@@ -56,14 +56,21 @@ describe("contract: services, credentials and the base URL", () => {
       ["query", `/a?api_key=${key}`, undefined],
     ] as const;
     for (const [service, path, header] of places) {
-      const answer = await stage.call(`/api/${service}${path}`, { as: null, headers: header === undefined ? [] : [header] });
+      const answer = await stage.call(`/api/${service}${path}`, {
+        as: null,
+        headers: header === undefined ? [] : [header],
+      });
       assert.equal(answer.status, 200, `${service} ${header?.[0]}: ${answer.text}`);
       assert.ok(!everythingOf(stage.double.last()).includes(key));
     }
   });
 
   test("/api/SERVICE, /api/SERVICE/ and /api/SERVICE?x", async () => {
-    for (const [path, sent] of [["/api/root", "/"], ["/api/root/", "/"], ["/api/root?x=1", "/?x=1"]] as const) {
+    for (const [path, sent] of [
+      ["/api/root", "/"],
+      ["/api/root/", "/"],
+      ["/api/root?x=1", "/?x=1"],
+    ] as const) {
       assert.equal((await stage.call(path)).status, 200);
       assert.equal(stage.double.last().url, sent);
     }
@@ -71,13 +78,29 @@ describe("contract: services, credentials and the base URL", () => {
 
   test("the default list of request headers passes; others are dropped, as are method overrides", async () => {
     const passing = {
-      accept: "text/plain", "accept-language": "de", "if-none-match": '"x"', "if-modified-since": "Sat, 21 Nov 2026 00:00:00 GMT",
-      "idempotency-key": "k", prefer: "return=minimal", traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-      tracestate: "a=b", "x-request-id": "r", "x-passes": "yes",
+      accept: "text/plain",
+      "accept-language": "de",
+      "if-none-match": '"x"',
+      "if-modified-since": "Sat, 21 Nov 2026 00:00:00 GMT",
+      "idempotency-key": "k",
+      prefer: "return=minimal",
+      traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      tracestate: "a=b",
+      "x-request-id": "r",
+      "x-passes": "yes",
     };
     const stopped = {
-      cookie: "a=b", "x-other": "1", "x-http-method-override": "DELETE", "x-http-method": "DELETE", "x-method-override": "DELETE",
-      "x-forwarded-for": "1.2.3.4", forwarded: "for=1.2.3.4", range: "bytes=0-1", "proxy-authorization": "x", te: "trailers", origin2: "x",
+      cookie: "a=b",
+      "x-other": "1",
+      "x-http-method-override": "DELETE",
+      "x-http-method": "DELETE",
+      "x-method-override": "DELETE",
+      "x-forwarded-for": "1.2.3.4",
+      forwarded: "for=1.2.3.4",
+      range: "bytes=0-1",
+      "proxy-authorization": "x",
+      te: "trailers",
+      origin2: "x",
     };
     await stage.call("/api/bearer/a", { headers: [...Object.entries(passing), ...Object.entries(stopped)] });
     const { headers } = stage.double.last();
@@ -90,16 +113,28 @@ describe("contract: services, credentials and the base URL", () => {
 
   test("dropped headers are named by doorward_explain", async () => {
     const answer = await stage.call("/api/bearer/a", { headers: [["X-Other", "1"]] });
-    const { content } = await stage.tool("bot", "doorward_explain", { request_id: answer.headers.get("doorward-request-id") });
+    const { content } = await stage.tool("bot", "doorward_explain", {
+      request_id: answer.headers.get("doorward-request-id"),
+    });
     assert.ok(JSON.stringify(content).includes("x-other"), JSON.stringify(content));
   });
 
   test("`range` only where an operation says `ranges: true`", async () => {
     await stage.call("/api/ranged/a", { headers: [["Range", "bytes=0-1"]] });
     assert.equal(stage.double.last().headers["range"], "bytes=0-1");
-    const viaTool = await stage.tool("bot", "doorward_request", { service: "ranged", method: "GET", path: "/a", headers: { Range: "bytes=0-1" } });
+    const viaTool = await stage.tool("bot", "doorward_request", {
+      service: "ranged",
+      method: "GET",
+      path: "/a",
+      headers: { Range: "bytes=0-1" },
+    });
     assert.equal(viaTool.isError, false);
-    const elsewhere = await stage.tool("bot", "doorward_request", { service: "none", method: "GET", path: "/a", headers: { Range: "bytes=0-1" } });
+    const elsewhere = await stage.tool("bot", "doorward_request", {
+      service: "none",
+      method: "GET",
+      path: "/a",
+      headers: { Range: "bytes=0-1" },
+    });
     assert.equal(elsewhere.error.code, "header_refused");
   });
 
@@ -116,10 +151,20 @@ describe("contract: services, credentials and the base URL", () => {
 
   test("a safe list of answer headers", async () => {
     const { headers } = await stage.call("/api/bearer/headers");
-    for (const name of ["content-type", "cache-control", "etag", "link", "x-ratelimit-remaining", "x-request-id", "retry-after", "last-modified"]) {
+    for (const name of [
+      "content-type",
+      "cache-control",
+      "etag",
+      "link",
+      "x-ratelimit-remaining",
+      "x-request-id",
+      "retry-after",
+      "last-modified",
+    ]) {
       assert.ok(headers.has(name), name);
     }
-    for (const name of ["set-cookie", "server", "x-powered-by", "access-control-allow-origin"]) assert.equal(headers.has(name), false, name);
+    for (const name of ["set-cookie", "server", "x-powered-by", "access-control-allow-origin"])
+      assert.equal(headers.has(name), false, name);
     assert.match(headers.get("link") ?? "", /\/api\/bearer\/items\?page=2/);
     assert.ok(Object.keys(ANSWER_HEADERS).length > 0);
   });
@@ -153,9 +198,15 @@ describe("contract: services, credentials and the base URL", () => {
 
   test("doorward_request: query, headers, body → {status, headers, body, body_encoding, truncated, redacted, request_id}", async () => {
     const { content, http } = await stage.tool("bot", "doorward_request", {
-      service: "bearer", method: "POST", path: "/a?x=1", query: { y: 2, z: [true, "ä b"] }, headers: { Accept: "text/plain" }, body: { k: ["v"] },
+      service: "bearer",
+      method: "POST",
+      path: "/a?x=1",
+      query: { y: 2, z: [true, "ä b"] },
+      headers: { Accept: "text/plain" },
+      body: { k: ["v"] },
     });
-    const { status, headers, body, body_encoding, truncated, redacted, request_id } = content as Record<string, never>;
+    // biome-ignore lint/suspicious/noExplicitAny: a document of the wire.
+    const { status, headers, body, body_encoding, truncated, redacted, request_id } = content as any;
     assert.deepEqual([status, body_encoding, truncated, redacted], [200, "utf8", false, 1]);
     assert.equal(request_id, http?.headers.get("doorward-request-id"));
     assert.equal(headers["content-type"], "application/json");
@@ -169,13 +220,30 @@ describe("contract: services, credentials and the base URL", () => {
   });
 
   test("doorward_request: a key in `path` and `query` is refused; `path` begins with /; body as text and as {base64}", async () => {
-    const twice = await stage.tool("bot", "doorward_request", { service: "none", method: "GET", path: "/a?x=1", query: { x: 2 } });
+    const twice = await stage.tool("bot", "doorward_request", {
+      service: "none",
+      method: "GET",
+      path: "/a?x=1",
+      query: { x: 2 },
+    });
     assert.equal(twice.error.code, "invalid_request");
     const relative = await stage.tool("bot", "doorward_request", { service: "none", method: "GET", path: "a" });
     assert.match(String(relative.error.code), /not_canonical|invalid_request/);
-    await stage.tool("bot", "doorward_request", { service: "none", method: "POST", path: "/a", headers: { "Content-Type": "text/csv" }, body: "a,b" });
+    await stage.tool("bot", "doorward_request", {
+      service: "none",
+      method: "POST",
+      path: "/a",
+      headers: { "Content-Type": "text/csv" },
+      body: "a,b",
+    });
     assert.equal(stage.double.last().body.toString(), "a,b");
-    await stage.tool("bot", "doorward_request", { service: "none", method: "POST", path: "/a", headers: { "content-type": "application/octet-stream" }, body: { base64: "AP8=" } });
+    await stage.tool("bot", "doorward_request", {
+      service: "none",
+      method: "POST",
+      path: "/a",
+      headers: { "content-type": "application/octet-stream" },
+      body: { base64: "AP8=" },
+    });
     assert.deepEqual([...stage.double.last().body], [0, 255]);
     await stage.tool("bot", "doorward_request", { service: "none", method: "POST", path: "/a", body: "plain" });
     assert.equal(stage.double.last().body.toString(), '"plain"');
@@ -184,7 +252,11 @@ describe("contract: services, credentials and the base URL", () => {
   test("doorward_request: base64 where it is not UTF-8; over the limit it is cut and `truncated` is true", async () => {
     const bytes = await stage.tool("bot", "doorward_request", { service: "none", method: "GET", path: "/bytes" });
     assert.deepEqual([bytes.content["body_encoding"], bytes.content["body"]], ["base64", "AP/+AQ=="]);
-    const cut = await stage.tool("bot", "doorward_request", { service: "small", method: "GET", path: "/big?bytes=300000" });
+    const cut = await stage.tool("bot", "doorward_request", {
+      service: "small",
+      method: "GET",
+      path: "/big?bytes=300000",
+    });
     assert.equal(cut.content["truncated"], true);
     assert.equal((cut.content["body"] as string).length, 100 * 1024);
   });

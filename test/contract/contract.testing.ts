@@ -44,7 +44,11 @@ export interface ContractStage extends AsyncDisposable {
  */
 export async function startContract(
   config: string,
-  options: { readonly agents: readonly string[]; readonly secrets?: Readonly<Record<string, string>>; readonly serve?: readonly string[] },
+  options: {
+    readonly agents: readonly string[];
+    readonly secrets?: Readonly<Record<string, string>>;
+    readonly serve?: readonly string[];
+  },
 ): Promise<ContractStage> {
   await using stack = new AsyncDisposableStack();
   const double: Double = await startDouble((request, response) => shop(request, response, double.url));
@@ -108,7 +112,9 @@ function shop(request: Received, response: ServerResponse, own: string): unknown
     case "/v1/headers":
       return replyJson(response, 200, { ok: true }, ANSWER_HEADERS);
     case "/v1/big":
-      return response.writeHead(200, { "content-type": "text/plain" }).end("x".repeat(Number(url.searchParams.get("bytes"))));
+      return response
+        .writeHead(200, { "content-type": "text/plain" })
+        .end("x".repeat(Number(url.searchParams.get("bytes"))));
     case "/v1/bytes":
       return response.writeHead(200, { "content-type": "application/octet-stream" }).end(Buffer.from([0, 255, 254, 1]));
     case "/v1/never":

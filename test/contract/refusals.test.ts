@@ -42,7 +42,13 @@ describe("contract: refusals", () => {
 
   test("invalid_token 401: missing, wrong and mistyped, the same words, WWW-Authenticate", async () => {
     const key = stage.home.key("bot");
-    const wrong = [undefined, "Bearer nonsense", `Bearer ${key.slice(0, -1)}`, `Bearer ${key}x`, `Basic ${Buffer.from("a:b").toString("base64")}`];
+    const wrong = [
+      undefined,
+      "Bearer nonsense",
+      `Bearer ${key.slice(0, -1)}`,
+      `Bearer ${key}x`,
+      `Basic ${Buffer.from("a:b").toString("base64")}`,
+    ];
     const words = new Set<string>();
     for (const value of wrong) {
       const headers = value === undefined ? [] : [["Authorization", value] as const];
@@ -56,7 +62,10 @@ describe("contract: refusals", () => {
 
   test("each token refused is an event, which tells a mistyped key from a wrong one", async () => {
     const key = stage.home.key("bot");
-    const mistyped = await stage.call("/api/shop/items", { as: null, headers: [["Authorization", `Bearer ${key.slice(0, -2)}`]] });
+    const mistyped = await stage.call("/api/shop/items", {
+      as: null,
+      headers: [["Authorization", `Bearer ${key.slice(0, -2)}`]],
+    });
     const [event] = stage.eventsOf(mistyped.json.request_id);
     assert.equal(event?.type, "token.refused");
     const unknown = await stage.call("/api/shop/items", { as: null, headers: [["Authorization", "Bearer nonsense"]] });
@@ -102,7 +111,10 @@ describe("contract: refusals", () => {
         const hidden = await stage.call(`/api/${name}${path}`);
         const { request_id: _id, ...shape } = hidden.json;
         const { request_id: _other, ...expected } = missing.json;
-        assert.deepEqual(JSON.parse(JSON.stringify(shape).replaceAll(name, "missing").replaceAll(hidden.json.request_id, "ID")), JSON.parse(JSON.stringify(expected).replaceAll(missing.json.request_id, "ID")));
+        assert.deepEqual(
+          JSON.parse(JSON.stringify(shape).replaceAll(name, "missing").replaceAll(hidden.json.request_id, "ID")),
+          JSON.parse(JSON.stringify(expected).replaceAll(missing.json.request_id, "ID")),
+        );
         assert.deepEqual([...hidden.headers.keys()], [...missing.headers.keys()]);
       }
     }
@@ -147,7 +159,11 @@ describe("contract: refusals", () => {
   });
 
   test("unsupported_encoding 415", async () => {
-    isProblem(await stage.call("/api/shop/items", { method: "POST", headers: [["Content-Encoding", "gzip"]], body: "x" }), 415, "unsupported_encoding");
+    isProblem(
+      await stage.call("/api/shop/items", { method: "POST", headers: [["Content-Encoding", "gzip"]], body: "x" }),
+      415,
+      "unsupported_encoding",
+    );
   });
 
   test("bad_origin 403, bad_host 421, on every route and on the socket", async () => {
@@ -156,13 +172,28 @@ describe("contract: refusals", () => {
       isProblem(await stage.call(path, { host: "evil.example" }), 421, "bad_host");
     }
     const socket = `${stage.home.home}/doorward.sock`;
-    isProblem(readable(await exchangeRaw(socket, ["GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n"])), 421, "bad_host");
-    isProblem(readable(await exchangeRaw(socket, ["GET /healthz HTTP/1.1\r\nHost: doorward\r\nOrigin: http://x\r\n\r\n"])), 403, "bad_origin");
+    isProblem(
+      readable(await exchangeRaw(socket, ["GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n"])),
+      421,
+      "bad_host",
+    );
+    isProblem(
+      readable(await exchangeRaw(socket, ["GET /healthz HTTP/1.1\r\nHost: doorward\r\nOrigin: http://x\r\n\r\n"])),
+      403,
+      "bad_origin",
+    );
   });
 
   test("not_found 404, method_not_allowed 405 with Allow", async () => {
-    for (const path of ["/", "/api", "/nothing", "/admin/v1/status", "/console/"]) isProblem(await stage.call(path), 404, "not_found");
-    for (const [method, path] of [["PUT", "/mcp"], ["GET", "/mcp"], ["POST", "/healthz"], ["POST", "/readyz"], ["DELETE", "/metrics"]] as const) {
+    for (const path of ["/", "/api", "/nothing", "/admin/v1/status", "/console/"])
+      isProblem(await stage.call(path), 404, "not_found");
+    for (const [method, path] of [
+      ["PUT", "/mcp"],
+      ["GET", "/mcp"],
+      ["POST", "/healthz"],
+      ["POST", "/readyz"],
+      ["DELETE", "/metrics"],
+    ] as const) {
       const answer = await stage.call(path, { method });
       isProblem(answer, 405, "method_not_allowed");
       assert.ok(answer.headers.has("allow"), `${method} ${path}`);
@@ -181,18 +212,38 @@ describe("contract: refusals", () => {
       await stage.call("/readyz", { method: "HEAD" }),
       await stage.call("/metrics"),
       await stage.call("/mcp", { method: "POST", headers: json, body: "{" }),
-      await stage.call("/mcp", { method: "POST", headers: json, body: '{"jsonrpc":"2.0","method":"notifications/initialized"}' }),
-      await stage.call("/mcp", { method: "POST", headers: json, body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' }),
+      await stage.call("/mcp", {
+        method: "POST",
+        headers: json,
+        body: '{"jsonrpc":"2.0","method":"notifications/initialized"}',
+      }),
+      await stage.call("/mcp", {
+        method: "POST",
+        headers: json,
+        body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
+      }),
       await stage.call("/mcp", { method: "POST", headers: [["Content-Type", "text/plain"]], body: "{}" }),
       await stage.call("/mcp", { method: "POST", as: null, headers: json, body: "{}" }),
       await stage.call("/api/shop/items", { headers: [["Expect", "something"]] }),
       readable(await exchangeRaw(stage.daemon.url, ["nonsense\r\n\r\n"])),
-      readable(await exchangeRaw(stage.daemon.url, ["CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n"])),
-      readable(await exchangeRaw(stage.daemon.url, [`GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ${"y".repeat(40_000)}\r\n\r\n`])),
-      readable(await exchangeRaw(stage.daemon.url, ["GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"])),
+      readable(
+        await exchangeRaw(stage.daemon.url, ["CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n"]),
+      ),
+      readable(
+        await exchangeRaw(stage.daemon.url, [`GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ${"y".repeat(40_000)}\r\n\r\n`]),
+      ),
+      readable(
+        await exchangeRaw(stage.daemon.url, [
+          "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+        ]),
+      ),
       readable(await exchangeRaw(stage.daemon.url, ["GET /healthz HTTP/1.0\r\n\r\n"])),
       readable(await exchangeRaw(stage.daemon.url, ["GET /healthz HTTP/1.1\r\n\r\n"])),
-      readable(await exchangeRaw(`${stage.home.home}/doorward.sock`, ["GET /stdio HTTP/1.1\r\nHost: doorward\r\nUpgrade: doorward-stdio\r\nConnection: Upgrade\r\n\r\n"])),
+      readable(
+        await exchangeRaw(`${stage.home.home}/doorward.sock`, [
+          "GET /stdio HTTP/1.1\r\nHost: doorward\r\nUpgrade: doorward-stdio\r\nConnection: Upgrade\r\n\r\n",
+        ]),
+      ),
     ];
     for (const { status, headers, wire } of answers) {
       assert.match(headers.get("doorward-request-id") ?? "", /^req_/, `${status}: ${wire.subarray(0, 300)}`);
@@ -202,7 +253,12 @@ describe("contract: refusals", () => {
   });
 
   test("HEAD refusals carry the code in Doorward-Error, and no body", async () => {
-    for (const [path, code] of [["/api/shop/nothing", "unknown_operation"], ["/api/shop/held", "approval_required"], ["/api/none/x", "unknown_service"], ["/nothing", "not_found"]] as const) {
+    for (const [path, code] of [
+      ["/api/shop/nothing", "unknown_operation"],
+      ["/api/shop/held", "approval_required"],
+      ["/api/none/x", "unknown_service"],
+      ["/nothing", "not_found"],
+    ] as const) {
       const answer = await stage.call(path, { method: "HEAD" });
       assert.equal(answer.headers.get("doorward-error"), code);
       assert.equal(answer.body.length, 0);
@@ -225,10 +281,28 @@ describe("contract: refusals", () => {
   });
 
   test("MCP: header_refused, where /api drops", async () => {
-    const refused = await stage.tool("bot", "doorward_request", { service: "shop", method: "GET", path: "/items", headers: { "X-Other": "1" } });
+    const refused = await stage.tool("bot", "doorward_request", {
+      service: "shop",
+      method: "GET",
+      path: "/items",
+      headers: { "X-Other": "1" },
+    });
     assert.equal(refused.error.code, "header_refused");
-    for (const header of ["X-HTTP-Method-Override", "Host", "Authorization", "Range", "Cookie", "User-Agent", "X-Forwarded-For"]) {
-      const one = await stage.tool("bot", "doorward_request", { service: "shop", method: "GET", path: "/items", headers: { [header]: "DELETE" } });
+    for (const header of [
+      "X-HTTP-Method-Override",
+      "Host",
+      "Authorization",
+      "Range",
+      "Cookie",
+      "User-Agent",
+      "X-Forwarded-For",
+    ]) {
+      const one = await stage.tool("bot", "doorward_request", {
+        service: "shop",
+        method: "GET",
+        path: "/items",
+        headers: { [header]: "DELETE" },
+      });
       assert.equal(one.error.code, "header_refused", header);
     }
   });

@@ -4,12 +4,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { DOORWARD, makeHome, startDaemon, until } from "../harness/daemon.testing.ts";
-import { replyJson, startDouble } from "../harness/double.testing.ts";
+import { DOORWARD, makeHome, until } from "../harness/daemon.testing.ts";
 import { plainEnvironment, run } from "../harness/run.testing.ts";
 import { exchangeRaw, requestBytes } from "../laws/raw-http.testing.ts";
 import { readEvidence } from "../laws/stage.testing.ts";
-import { isProblem, readable, SHOP_KEY } from "./contract.testing.ts";
+import { readable } from "./contract.testing.ts";
 
 const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
 
@@ -18,10 +17,12 @@ function emptyPlace() {
   const folder = mkdtempSync(join(tmpdir(), "doorward-contract-"));
   const env = plainEnvironment({ HOME: folder, XDG_CONFIG_HOME: join(folder, "config") });
   const home = join(folder, "home");
-  const cli = (...args: string[]) => run(process.execPath, [DOORWARD, ...args, "--home", home], { env, detached: true });
+  const cli = (...args: string[]) =>
+    run(process.execPath, [DOORWARD, ...args, "--home", home], { env, detached: true });
   return { folder, env, home, cli, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
+// Drain, reload, a service that moved and the passphrase level: test/cli/daemon.test.ts and level-one.test.ts.
 describe("contract: starting", () => {
   test("init --yes: mode 0700, idempotent, prints what it made; the key in a 0600 file outside the home, with a warning", async () => {
     using place = emptyPlace();
@@ -30,14 +31,19 @@ describe("contract: starting", () => {
     assert.ok(made.stdout.includes(place.home));
     assert.match(made.stderr, /warning/);
     assert.equal(mode(place.home), "700");
-    for (const file of ["doorward.yaml", "owner.key", "state.db"]) assert.equal(mode(join(place.home, file)), "600", file);
+    for (const file of ["doorward.yaml", "owner.key", "state.db"])
+      assert.equal(mode(join(place.home, file)), "600", file);
     const kek = /(\S*\/doorward\/kek-[0-9a-z]+)/.exec(made.stdout)?.[1] ?? "";
     assert.ok(kek.startsWith(join(place.folder, "config/doorward/kek-")));
     assert.equal(mode(kek), "600");
-    const before = ["doorward.yaml", "owner.key", "vault.json"].map((name) => readFileSync(join(place.home, name), "utf8"));
+    const before = ["doorward.yaml", "owner.key", "vault.json"].map((name) =>
+      readFileSync(join(place.home, name), "utf8"),
+    );
     writeFileSync(join(place.home, "doorward.yaml"), `# mine\n${before[0]}`);
     assert.equal((await place.cli("init", "--yes")).status, 0);
-    const after = ["doorward.yaml", "owner.key", "vault.json"].map((name) => readFileSync(join(place.home, name), "utf8"));
+    const after = ["doorward.yaml", "owner.key", "vault.json"].map((name) =>
+      readFileSync(join(place.home, name), "utf8"),
+    );
     assert.deepEqual(after, [`# mine\n${before[0]}`, ...before.slice(1)]);
   });
 
@@ -50,9 +56,20 @@ describe("contract: starting", () => {
   });
 
   test("--kek env:VAR, exec:CMD, file:PATH", async () => {
-    for (const [kek, more] of [["env:MY_KEK", { MY_KEK: Buffer.alloc(32, 7).toString("base64") }], ["exec:printf %s BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", {}], ["file:KEK", {}]] as const) {
+    for (const [kek, more] of [
+      ["env:MY_KEK", { MY_KEK: Buffer.alloc(32, 7).toString("base64") }],
+      ["exec:printf %s BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", {}],
+      ["file:KEK", {}],
+    ] as const) {
       using place = emptyPlace();
-      const args = ["init", "--yes", "--kek", kek.replace("KEK", kek.startsWith("file") ? join(place.folder, "k") : "KEK"), "--home", place.home];
+      const args = [
+        "init",
+        "--yes",
+        "--kek",
+        kek.replace("KEK", kek.startsWith("file") ? join(place.folder, "k") : "KEK"),
+        "--home",
+        place.home,
+      ];
       const ran = await run(process.execPath, [DOORWARD, ...args], { env: { ...place.env, ...more }, detached: true });
       assert.equal(ran.status, 0, `${kek}: ${ran.stderr}`);
     }
@@ -60,13 +77,19 @@ describe("contract: starting", () => {
 
   test("serve initialises when the home is empty; the one line; /readyz 200; SIGTERM ends with 0; a second daemon refuses", async () => {
     using place = emptyPlace();
-    const daemon = spawn(process.execPath, [DOORWARD, "serve", "--home", place.home, "--listen", "127.0.0.1:0"], { env: place.env, stdio: ["ignore", "ignore", "pipe"] });
+    const daemon = spawn(process.execPath, [DOORWARD, "serve", "--home", place.home, "--listen", "127.0.0.1:0"], {
+      env: place.env,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     const ended = new Promise<number | null>((resolve) => daemon.on("close", resolve));
     let said = "";
     daemon.stderr.setEncoding("utf8").on("data", (text: string) => {
       said += text;
     });
-    await until(() => said, (text) => text.includes("ready on"));
+    await until(
+      () => said,
+      (text) => text.includes("ready on"),
+    );
     const url = /^doorward ready on (http:\/\/127\.0\.0\.1:\d+)$/m.exec(said)?.[1] ?? assert.fail(said);
     assert.ok(existsSync(join(place.home, "doorward.yaml")));
     assert.equal(mode(join(place.home, "doorward.sock")), "600");
@@ -77,64 +100,6 @@ describe("contract: starting", () => {
     assert.match(second.stderr, /another Doorward process/);
     daemon.kill("SIGTERM");
     assert.equal(await ended, 0);
-  });
-
-  test("SIGTERM drains: calls in flight finish, /readyz says 503 with reasons", async () => {
-    let release: () => void = () => {};
-    await using double = await startDouble((_, response) => {
-      release = () => replyJson(response, 200, { late: true });
-    });
-    using home = await makeHome({
-      config: `version: 1
-services: { shop: { url: "${double.url}", private: true, operations: { read: { effect: read, allow: ["GET /{path...}"] } } } }
-roles: { all: { allow: ["*"] } }
-agents: { bot: { roles: [all] } }
-`,
-      agents: ["bot"],
-    });
-    await using daemon = await startDaemon(home);
-    const answer = exchangeRaw(daemon.url, requestBytes({ target: "/api/shop/x", headers: [["Authorization", `Bearer ${home.key("bot")}`]] }));
-    await until(() => double.received.length, (count) => count === 1);
-    daemon.signal("SIGTERM");
-    await daemon.waitFor("stopping");
-    release();
-    assert.equal((await answer)?.status, 200);
-    assert.equal(await daemon.ended, 0);
-    assert.deepEqual(readEvidence(home.home).slice(-2).map(({ type }) => type).filter((type) => type !== "audit.checkpoint").at(-1), "node.stopped");
-  });
-
-  test("SIGHUP reloads; a reload that fails keeps the running rules, says so in status, and is config.refused", async () => {
-    using home = await makeHome({ config: "version: 1\nservices: {}\nroles: {}\nagents: {}\npolicies: []\n" });
-    await using daemon = await startDaemon(home);
-    home.writeConfig("version: 1\nservices: {}\nroles: { added: { allow: [] } }\nagents: {}\npolicies: []\n");
-    daemon.signal("SIGHUP");
-    await daemon.waitFor("reload: ");
-    home.writeConfig("version: 1\nnonsense: true\n");
-    daemon.signal("SIGHUP");
-    const status = await until(() => home.json<{ rules: { current: boolean; findings: unknown[] } }>(["status"]), ({ rules }) => !rules.current);
-    assert.ok(status.rules.findings.length > 0);
-    assert.equal(readable(await exchangeRaw(daemon.url, requestBytes({ target: "/readyz" }))).status, 200);
-    assert.ok(readEvidence(home.home).some(({ type }) => type === "config.refused"));
-  });
-
-  test("a changed origin is refused with secret_unavailable until `service confirm NAME`", async () => {
-    await using one = await startDouble((_, response) => replyJson(response, 200, {}));
-    await using two = await startDouble((_, response) => replyJson(response, 200, {}));
-    const config = (url: string) => `version: 1
-services: { shop: { url: "${url}", private: true, credential: { kind: bearer, secret: "local:shop" }, operations: { read: { effect: read, allow: ["GET /{path...}"] } } } }
-roles: { all: { allow: ["*"] } }
-agents: { bot: { roles: [all] } }
-`;
-    using home = await makeHome({ config: config(one.url), secrets: { shop: SHOP_KEY }, agents: ["bot"] });
-    await using daemon = await startDaemon(home);
-    const call = async () => readable(await exchangeRaw(daemon.url, requestBytes({ target: "/api/shop/x", headers: [["Authorization", `Bearer ${home.key("bot")}`]] })));
-    assert.equal((await call()).status, 200);
-    home.writeConfig(config(two.url));
-    assert.equal((await home.cli(["policy", "reload"])).status, 0);
-    isProblem(await call(), 503, "secret_unavailable");
-    assert.equal((await home.cli(["service", "confirm", "shop"])).status, 0);
-    assert.equal((await call()).status, 200);
-    assert.deepEqual([one.received.length, two.received.length], [1, 1]);
   });
 
   test("plain HTTP on an address that is not loopback is refused without trusted_proxies", async () => {
@@ -148,20 +113,31 @@ agents: { bot: { roles: [all] } }
 describe("contract: secrets, agents, services, policy", () => {
   test("names: `_` and upper case are refused; a secret under 8 bytes needs --short; list never shows a value", async () => {
     using home = await makeHome();
-    for (const name of ["a_b", "A", "1a", "-a", ""]) assert.equal((await home.cli(["secret", "set", name, "--stdin"], { input: "long-enough" })).status, 2, name);
+    for (const name of ["a_b", "A", "1a", "-a", ""])
+      assert.equal((await home.cli(["secret", "set", name, "--stdin"], { input: "long-enough" })).status, 2, name);
     assert.equal((await home.cli(["secret", "set", "s", "--stdin"], { input: "1234567" })).status, 2);
     const short = await home.cli(["secret", "set", "s", "--stdin", "--short"], { input: "1234567" });
     assert.equal(short.status, 0);
     assert.match(short.stderr, /scrubbed/);
-    await home.json(["secret", "set", "e", "--from-env", "VALUE", "--expires", "2027-01-01"], { env: { VALUE: "value-of-env" } });
+    await home.json(["secret", "set", "e", "--from-env", "VALUE", "--expires", "2027-01-01"], {
+      env: { VALUE: "value-of-env" },
+    });
     writeFileSync(join(home.folder, "f"), "value-of-file");
     await home.json(["secret", "set", "f", "--from-file", join(home.folder, "f")]);
     const { stdout } = await home.cli(["secret", "list", "--json"]);
     const list = JSON.parse(stdout) as Record<string, unknown>[];
-    for (const one of list) for (const field of ["name", "version", "created_at", "rotated_at", "expires_at", "used_by"]) assert.ok(field in one, field);
-    assert.deepEqual(list.map(({ name }) => name), ["e", "f", "s"]);
+    for (const one of list)
+      for (const field of ["name", "version", "created_at", "rotated_at", "expires_at", "used_by"])
+        assert.ok(field in one, field);
+    assert.deepEqual(
+      list.map(({ name }) => name),
+      ["e", "f", "s"],
+    );
     assert.ok(!stdout.includes("value-of"));
-    assert.equal((await home.cli(["secret", "set", "x", "--stdin", "--from-env", "VALUE"], { input: "12345678" })).status, 2);
+    assert.equal(
+      (await home.cli(["secret", "set", "x", "--stdin", "--from-env", "VALUE"], { input: "12345678" })).status,
+      2,
+    );
   });
 
   test("agent add NAME --role R --json → {agent, key, key_id, expires_at}; <home>/agents/NAME.key 0600; --print-only writes none; --ttl 91d refused", async () => {
@@ -179,7 +155,9 @@ describe("contract: secrets, agents, services, policy", () => {
     assert.equal((await home.cli(["agent", "key", "bot", "--ttl", "91d"])).status, 2);
     assert.notEqual((await home.cli(["agent", "key", "nobody"])).status, 0);
     assert.equal((await home.cli(["agent", "revoke", shown["key_id"]!])).status, 0);
-    const [bot] = await home.json<{ name: string; roles: string[]; keys: { key_id: string; revoked_at: string | null }[] }[]>(["agent", "list"]);
+    const [bot] = await home.json<
+      { name: string; roles: string[]; keys: { key_id: string; revoked_at: string | null }[] }[]
+    >(["agent", "list"]);
     assert.deepEqual(bot?.roles, ["one", "two"]);
     assert.notEqual(bot?.keys.find(({ key_id }) => key_id === shown["key_id"])?.revoked_at, null);
     assert.equal((await home.cli(["agent", "revoke", "bot"])).status, 0);
@@ -188,19 +166,56 @@ describe("contract: secrets, agents, services, policy", () => {
 
   test("service add: without --allow `read` that allows GET /{path...}; --basic USER SECRET with options after it", async () => {
     using home = await makeHome({ secrets: { key: "long-enough-1" } });
-    type Shown = { operations: { scope: string; effect: string; allow: string[] }[]; credential: Record<string, string> };
+    type Shown = {
+      operations: { scope: string; effect: string; allow: string[] }[];
+      credential: Record<string, string>;
+    };
     const plain = await home.json<Shown>(["service", "add", "one", "--url", "https://api.example.com/v1"]);
     assert.deepEqual(plain.operations, [{ scope: "one:read", effect: "read", allow: ["GET /{path...}"] }]);
-    const basic = await home.json<Shown>(["service", "add", "two", "--basic", "user", "key", "--url", "http://127.0.0.1:1/x", "--private", "--allow", "POST /a", "--allow", "GET /b", "--effect", "write"]);
-    assert.deepEqual(basic.operations.map(({ effect, allow }) => [effect, allow]), [["write", ["POST /a", "GET /b"]]]);
+    const basic = await home.json<Shown>([
+      "service",
+      "add",
+      "two",
+      "--basic",
+      "user",
+      "key",
+      "--url",
+      "http://127.0.0.1:1/x",
+      "--private",
+      "--allow",
+      "POST /a",
+      "--allow",
+      "GET /b",
+      "--effect",
+      "write",
+    ]);
+    assert.deepEqual(
+      basic.operations.map(({ effect, allow }) => [effect, allow]),
+      [["write", ["POST /a", "GET /b"]]],
+    );
     assert.deepEqual(basic.credential, { kind: "basic", username: "user", secret: "local:key" });
     await home.json(["service", "add", "three", "--url", "https://a.example", "--header", "X-Api-Key", "key"]);
     await home.json(["service", "add", "four", "--url", "https://a.example", "--query", "k", "local:key"]);
     await home.json(["service", "add", "five", "--url", "https://a.example", "--bearer", "env:TOKEN"]);
+    await home.json([
+      "service",
+      "add",
+      "seven",
+      "--url",
+      "https://api.stripe.com/v1",
+      "--bearer",
+      "key",
+      "--preset",
+      "stripe",
+    ]);
+    assert.match(home.readConfig(), /allow: \[ ?Stripe-Version ?\]/);
+    const nothing = await home.cli(["service", "add", "eight", "--url", "https://a.example", "--preset", "nothing"]);
+    assert.equal(nothing.status, 2);
+    assert.match(nothing.stderr, /stripe/);
     assert.equal((await home.cli(["service", "add", "six", "--url", "http://a.example"])).status, 2);
     assert.equal((await home.cli(["service", "add", "one", "--url", "https://a.example"])).status === 0, false);
     const [listed] = await home.json<{ name: string; used_by: string[] }[]>(["secret", "list"]);
-    assert.deepEqual(listed?.used_by.toSorted(), ["four", "three", "two"]);
+    assert.deepEqual(listed?.used_by.toSorted(), ["four", "seven", "three", "two"]);
   });
 
   test("policy check --json → {ok, findings: [{line, column, path, problem, remedy}]}, exit 0 or 2; a missing secret is a warning", async () => {
@@ -216,22 +231,34 @@ policies: [{ id: p, effect: forbid, on: "*", when: "request.nope + 1" }]
     });
     const bad = await home.cli(["policy", "check", "--json"]);
     assert.equal(bad.status, 2);
-    const { ok, findings } = JSON.parse(bad.stdout) as { ok: boolean; findings: { path: string; line: number; column: number; problem: string; remedy: string }[] };
+    const { ok, findings } = JSON.parse(bad.stdout) as {
+      ok: boolean;
+      findings: { path: string; line: number; column: number; problem: string; remedy: string }[];
+    };
     assert.equal(ok, false);
     const paths = findings.map(({ path }) => path);
     assert.ok(paths.includes("services.stripe.operations.read.allow[0]"), paths.join(" "));
     assert.ok(paths.some((path) => path.startsWith("services.stripe.operations.more")));
     assert.ok(paths.includes("policies[0].when"), paths.join(" "));
-    assert.ok(findings.every(({ line, column, problem, remedy }) => line > 0 && column > 0 && problem !== "" && remedy !== ""));
+    assert.ok(
+      findings.every(({ line, column, problem, remedy }) => line > 0 && column > 0 && problem !== "" && remedy !== ""),
+    );
     assert.match(JSON.stringify(findings), /effect/);
     const file = join(home.folder, "other.yaml");
-    writeFileSync(file, 'version: 1\nservices: { a: { url: "https://a.example", credential: { kind: bearer, secret: "local:nothing" }, operations: { read: { effect: read, allow: [GET /x] } } } }\n');
+    writeFileSync(
+      file,
+      'version: 1\nservices: { a: { url: "https://a.example", credential: { kind: bearer, secret: "local:nothing" }, operations: { read: { effect: read, allow: [GET /x] } } } }\n',
+    );
     const good = await home.cli(["policy", "check", file, "--json"]);
     assert.equal(good.status, 0);
     const verdict = JSON.parse(good.stdout) as { ok: boolean; findings: unknown[] };
     assert.equal(verdict.ok, true);
     assert.equal(verdict.findings.length, 1);
-    for (const bytes of [Buffer.from("version: 1\n\0"), Buffer.from([0x76, 0xff]), Buffer.from("version: 1\nversion: 1\n")]) {
+    for (const bytes of [
+      Buffer.from("version: 1\n\0"),
+      Buffer.from([0x76, 0xff]),
+      Buffer.from("version: 1\nversion: 1\n"),
+    ]) {
       writeFileSync(file, bytes);
       assert.equal((await home.cli(["policy", "check", file, "--json"])).status, 2);
     }

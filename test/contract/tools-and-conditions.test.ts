@@ -51,14 +51,20 @@ describe("contract: tools of Doorward, conditions", () => {
   after(() => stage[Symbol.asyncDispose]());
 
   test("tools/list: the contract's tools, with schemas and no x-mcp-header", async () => {
-    const meta = { "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} };
-    const headers = modernHeaders(stage.home.key("bot"), "").filter(([name]) => name !== "Mcp-Name").map(([name, value]) => [name, name === "Mcp-Method" ? "tools/list" : value] as const);
+    const meta = {
+      "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+      "io.modelcontextprotocol/clientCapabilities": {},
+    };
+    const headers = modernHeaders(stage.home.key("bot"), "")
+      .filter(([name]) => name !== "Mcp-Name")
+      .map(([name, value]) => [name, name === "Mcp-Method" ? "tools/list" : value] as const);
     const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: { _meta: meta } });
     const answer = await exchangeRaw(stage.daemon.url, requestBytes({ method: "POST", target: "/mcp", headers, body }));
     const text = answer?.body.toString("utf8") ?? "";
     const { result } = JSON.parse(text) as { result: { tools: { name: string; inputSchema: { type: string } }[] } };
     const names = result.tools.map(({ name }) => name);
-    for (const name of ["services", "request", "whoami", "explain", "status"]) assert.ok(names.includes(`doorward_${name}`), name);
+    for (const name of ["services", "request", "whoami", "explain", "status"])
+      assert.ok(names.includes(`doorward_${name}`), name);
     for (const { inputSchema } of result.tools) assert.equal(inputSchema.type, "object");
     assert.ok(!text.includes("x-mcp-header"));
   });
@@ -71,17 +77,27 @@ describe("contract: tools of Doorward, conditions", () => {
     assert.deepEqual([shop["kind"], shop["description"], shop["environment"]], ["http", "Things", "production"]);
     const operations = shop["operations"] as Record<string, unknown>[];
     const find = (scope: string) => operations.find((one) => one["scope"] === scope)!;
-    assert.deepEqual([find("shop:items:read")["effect"], find("shop:items:read")["approval"], find("shop:items:read")["endpoints"]], ["read", "never", ["GET /items/{id}"]]);
+    assert.deepEqual(
+      [find("shop:items:read")["effect"], find("shop:items:read")["approval"], find("shop:items:read")["endpoints"]],
+      ["read", "never", ["GET /items/{id}"]],
+    );
     assert.equal(find("shop:items:delete")["approval"], "always");
     assert.ok(find("shop:items:write")["input_schema"] !== undefined);
     const child = (await stage.tool("child", "doorward_services")).content["services"] as { name: string }[];
     assert.deepEqual(child.map(({ name }) => name).toSorted(), ["open", "shop"]);
-    assert.ok(!((await stage.tool("plain", "doorward_services")).content["services"] as { name: string }[]).some(({ name }) => name === "acme-only"));
+    assert.ok(
+      !((await stage.tool("plain", "doorward_services")).content["services"] as { name: string }[]).some(
+        ({ name }) => name === "acme-only",
+      ),
+    );
   });
 
   test("doorward_whoami → {agent, client, tenant, environment, purposes, token: {kind, expires_at}, limits}", async () => {
     const { content } = await stage.tool("bot", "doorward_whoami");
-    assert.deepEqual([content["agent"], content["tenant"], content["environment"], content["purposes"]], ["bot", "acme", "production", ["testing", "support"]]);
+    assert.deepEqual(
+      [content["agent"], content["tenant"], content["environment"], content["purposes"]],
+      ["bot", "acme", "production", ["testing", "support"]],
+    );
     const { kind, expires_at } = content["token"] as Record<string, string>;
     assert.equal(typeof kind, "string");
     assert.ok(Date.parse(expires_at!) - Date.now() <= 90 * 86_400_000);
@@ -100,15 +116,35 @@ describe("contract: tools of Doorward, conditions", () => {
     const refused = await stage.call("/api/open/forbidden", { as: "plain" });
     isProblem(refused, 403, "denied");
     const told = await stage.tool("plain", "doorward_explain", { request_id: refused.json.request_id });
-    assert.deepEqual([told.content["decision"], (told.content["rules"] as { id: string }[])[0]?.id], ["deny", "policy:cel"]);
-    assert.equal((await stage.tool("bot", "doorward_explain", { request_id: refused.json.request_id })).error.code, "not_found");
-    assert.equal((await stage.tool("plain", "doorward_explain", { service: "shop", method: "DELETE", path: "/items/1" })).content["decision"], "ask");
-    assert.equal((await stage.tool("plain", "doorward_explain", { service: "open", method: "GET", path: "/x" })).content["decision"], "permit");
+    assert.deepEqual(
+      [told.content["decision"], (told.content["rules"] as { id: string }[])[0]?.id],
+      ["deny", "policy:cel"],
+    );
+    assert.equal(
+      (await stage.tool("bot", "doorward_explain", { request_id: refused.json.request_id })).error.code,
+      "not_found",
+    );
+    assert.equal(
+      (await stage.tool("plain", "doorward_explain", { service: "shop", method: "DELETE", path: "/items/1" })).content[
+        "decision"
+      ],
+      "ask",
+    );
+    assert.equal(
+      (await stage.tool("plain", "doorward_explain", { service: "open", method: "GET", path: "/x" })).content[
+        "decision"
+      ],
+      "permit",
+    );
   });
 
   test("policy explain --json says as doorward_explain; flags for purpose and address", async () => {
     const words = ["policy", "explain", "--agent", "plain", "--service", "open", "--method", "GET", "--path"];
-    const denied = await stage.home.json<{ decision: string; rules: { id: string; matched: boolean }[]; remedy: string }>([...words, "/forbidden"]);
+    const denied = await stage.home.json<{
+      decision: string;
+      rules: { id: string; matched: boolean }[];
+      remedy: string;
+    }>([...words, "/forbidden"]);
     assert.equal(denied.decision, "deny");
     assert.ok(denied.rules.some(({ id, matched }) => id === "policy:cel" && matched));
     assert.equal((await stage.home.json([...words, "/x?a=1"]))["decision"], "permit");
@@ -122,7 +158,11 @@ describe("contract: tools of Doorward, conditions", () => {
       assert.ok(answer.status === 403 || answer.status === 400, `${query}: ${answer.status} ${answer.text}`);
     }
     const json = [["Content-Type", "application/json"]] as const;
-    assert.equal((await stage.call("/api/shop/items", { as: "plain", method: "POST", headers: json, body: '{"name":"a"}' })).status, 200);
+    assert.equal(
+      (await stage.call("/api/shop/items", { as: "plain", method: "POST", headers: json, body: '{"name":"a"}' }))
+        .status,
+      200,
+    );
     for (const body of ['{"name":1}', '{"name":"a","more":1}', "[]"]) {
       const answer = await stage.call("/api/shop/items", { as: "plain", method: "POST", headers: json, body });
       assert.ok(answer.status === 403 || answer.status === 400, `${body}: ${answer.status} ${answer.text}`);
@@ -138,20 +178,38 @@ describe("contract: tools of Doorward, conditions", () => {
   });
 
   test("purposes: Doorward-Purpose on /api, `purpose` or `_meta` over MCP; one that is not the agent's is denied", async () => {
-    const get = (purpose?: string) => stage.call("/api/shop/items/1", { headers: purpose === undefined ? [] : [["Doorward-Purpose", purpose]] });
+    const get = (purpose?: string) =>
+      stage.call("/api/shop/items/1", { headers: purpose === undefined ? [] : [["Doorward-Purpose", purpose]] });
     assert.equal((await get("testing")).status, 200);
     assert.ok(!JSON.stringify(stage.double.last().headers).includes("testing"));
     const support = await get("support");
     isProblem(support, 403, "denied");
     assert.equal(support.json.rule, "policy:support-only");
     isProblem(await get("mischief"), 403, "denied");
-    const tool = (purpose: string) => stage.tool("bot", "doorward_request", { service: "shop", method: "GET", path: "/items/1", purpose });
+    const tool = (purpose: string) =>
+      stage.tool("bot", "doorward_request", { service: "shop", method: "GET", path: "/items/1", purpose });
     assert.equal((await tool("testing")).isError, false);
     assert.equal((await tool("support")).error.code, "denied");
-    const meta = { "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}, "doorward/purpose": "support" };
-    const params = { name: "doorward_request", arguments: { service: "shop", method: "GET", path: "/items/1" }, _meta: meta };
+    const meta = {
+      "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+      "io.modelcontextprotocol/clientCapabilities": {},
+      "doorward/purpose": "support",
+    };
+    const params = {
+      name: "doorward_request",
+      arguments: { service: "shop", method: "GET", path: "/items/1" },
+      _meta: meta,
+    };
     const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params });
-    const viaMeta = await exchangeRaw(stage.daemon.url, requestBytes({ method: "POST", target: "/mcp", headers: modernHeaders(stage.home.key("bot"), "doorward_request"), body }));
+    const viaMeta = await exchangeRaw(
+      stage.daemon.url,
+      requestBytes({
+        method: "POST",
+        target: "/mcp",
+        headers: modernHeaders(stage.home.key("bot"), "doorward_request"),
+        body,
+      }),
+    );
     assert.match(viaMeta?.body.toString("utf8") ?? "", /policy:support-only/);
     const decided = stage.eventsOf(support.json.request_id).find(({ type }) => type === "call.decided");
     assert.equal(decided?.["purpose"], "support");

@@ -37,7 +37,7 @@ function allowed(method: string, path: string): boolean {
   if (inside === undefined) return false;
   if (/^\/open(\/|$)/.test(inside)) return method === "GET";
   if (/^\/items\/[^/]+$/.test(inside)) return method === "GET" || method === "POST";
-  return /^\/enc\/[^]+\/log$/.test(inside) && method === "GET";
+  return /^\/enc\/.+\/log$/s.test(inside) && method === "GET";
 }
 
 const PASSING = new Set([

@@ -57,12 +57,13 @@ export function methodsOf(request: {
   for (const text of [request.query, request.body]) {
     for (const pair of text.split(/[&;]/)) {
       const equals = pair.indexOf("=");
-      if (equals > 0)
+      // A quote is part of the name: no reader of forms drops it.
+      if (equals > 0 && !pair.startsWith('"'))
         note(decodeUtf8(decodeUtf8(pair.slice(0, equals).replaceAll("+", " "))), decodeUtf8(pair.slice(equals + 1)));
     }
   }
   for (const [, name = "", value = ""] of request.body.matchAll(/"((?:[^"\\]|\\.)*)"\s*:\s*"([A-Za-z]+)"/g))
-    note(unescape(name), value);
+    note(readEscapes(name), value);
   for (const [, name = "", value = ""] of request.body.matchAll(
     /name="?([^"\r\n;]+)"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([A-Za-z]+)/gi,
   ))
@@ -70,7 +71,7 @@ export function methodsOf(request: {
   return found;
 }
 
-function unescape(text: string): string {
+function readEscapes(text: string): string {
   return text.replace(/\\u([0-9a-f]{4})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 

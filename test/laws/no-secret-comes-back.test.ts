@@ -94,7 +94,7 @@ function written({ form, escapes, numbers }: Echo): Buffer {
   const choose = choicesFrom(numbers);
   const plain = FORMS[form]!(SECRET, choose).toString("latin1");
   return Buffer.from(
-    escapes.reduce((text, escape) => ESCAPES[escape]!(text, choose), plain),
+    escapes.reduce((text, name) => ESCAPES[name]!(text, choose), plain),
     "latin1",
   );
 }
