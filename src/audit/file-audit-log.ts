@@ -12,6 +12,7 @@ import { Problem } from "../base/problem.ts";
 import { AuditChain, type ChainTip, type OpenCall } from "./audit-chain.ts";
 import type { AuditEvent, AuditEventType, AuditLog } from "./event.ts";
 import { interruptedCall } from "./interrupted-call.ts";
+import { OpenCalls } from "./open-calls.ts";
 import { createSegment, fillReserve, releaseReserve, reopenSegment, type SegmentFile } from "./segment-file.ts";
 import type { NoteSigner } from "./signed-note.ts";
 
@@ -110,7 +111,7 @@ export class SegmentedAuditLog implements FileAuditLog {
   readonly publicKey: string;
   readonly #start: LogStart;
   readonly #chain: AuditChain;
-  readonly #open = new Map<string, OpenCall>();
+  readonly #open = new OpenCalls();
   /** Calls whose outcome could not be written: written as interrupted when that is possible again. */
   readonly #orphans = new Map<string, OpenCall>();
   readonly #listeners: ((reason: string | undefined) => void)[] = [];
@@ -130,7 +131,7 @@ export class SegmentedAuditLog implements FileAuditLog {
     this.#chain = new AuditChain(start);
     this.#durable = start.tip;
     this.#segment = start.segment;
-    for (const call of start.open) this.#open.set(call.request_id, call);
+    for (const call of start.open) this.#open.add(call);
     this.#state = start.reserved ? { kind: "open" } : { kind: "reserve", why: NO_RESERVE, retryAtMs: 0 };
   }
 
@@ -209,7 +210,7 @@ export class SegmentedAuditLog implements FileAuditLog {
   }
 
   #collectCheckpoint(now: Date): { readonly note: string; readonly durable: Promise<void> } {
-    const state = { open: this.#open.values(), durableSeq: this.#durable.seq };
+    const state = { open: this.#open, durableSeq: this.#durable.seq };
     const { line, note } = this.#chain.addCheckpoint(state, now);
     this.#put(this.#collecting, line);
     // A checkpoint is not an event to be carried over: it would have to be made anew.
@@ -272,11 +273,11 @@ export class SegmentedAuditLog implements FileAuditLog {
     const id = event.request_id;
     if (id === undefined) return;
     if (event.type === "call.completed") {
-      this.#open.delete(id);
-      this.#orphans.delete(id);
+      this.#open.remove(id);
+      if (this.#orphans.size > 0) this.#orphans.delete(id);
     } else if (event.decision === "permit") {
       const { agent = null, tenant = null, user = null, service = null, operation = null } = event;
-      this.#open.set(id, { seq, request_id: id, agent, tenant, user, service, operation });
+      this.#open.add({ seq, request_id: id, agent, tenant, user, service, operation });
     }
   }
 
@@ -360,7 +361,7 @@ export class SegmentedAuditLog implements FileAuditLog {
 
   #orphan(event: AuditEvent): void {
     if (event.type !== "call.completed" || event.request_id === undefined) return;
-    const call = this.#open.get(event.request_id);
+    const call = this.#open.find(event.request_id);
     if (call !== undefined) this.#orphans.set(call.request_id, call);
   }
 

@@ -9,6 +9,7 @@ function activeCall(agent: string, streaming: boolean) {
   const stopped: string[] = [];
   const service = { config: { name: "dns", credential: { secret: "local:dns-key" } } };
   const call: ActiveCall = {
+    slot: -1,
     killable: { principal: principal({ agent }), service, scopes: ["dns:zones"] },
     streaming,
     stop({ target }) {
@@ -60,4 +61,15 @@ test("idle comes when the last call is gone, for everybody who waits", async () 
   assert.equal(idle, 2);
   calls.remove(call);
   assert.equal(calls.size, 0);
+});
+
+test("a call is removed once, whatever its place, and the others stay", () => {
+  const calls = createActiveCalls();
+  const [a, b, c] = [activeCall("a", false), activeCall("b", false), activeCall("c", false)];
+  for (const { call } of [a, b, c]) calls.add(call);
+  calls.remove(a.call);
+  calls.remove(a.call);
+  assert.equal(calls.size, 2);
+  assert.deepEqual(calls.cut(kill("all")), { stopped: 2, streams: 0 });
+  assert.deepEqual([a.stopped, b.stopped, c.stopped], [[], ["all"], ["all"]]);
 });

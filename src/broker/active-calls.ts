@@ -5,6 +5,8 @@ export type KillableCall = Parameters<typeof findKill>[1];
 
 /** A call under way. */
 export interface ActiveCall {
+  /** Where {@link ActiveCalls} keeps it; -1 while it does not. */
+  slot: number;
   readonly killable: KillableCall;
   /** Whether its answer has begun. */
   readonly streaming: boolean;
@@ -24,23 +26,34 @@ export interface ActiveCalls {
 }
 
 export function createActiveCalls(): ActiveCalls {
-  const calls = new Set<ActiveCall>();
+  // Not a Set: V8 links each outgrown table of a Set to its successor, so that one that died old keeps every later call
+  // alive until the next major collection, and each scavenge copies them all.
+  const calls: ActiveCall[] = [];
   const waiting: (() => void)[] = [];
   return {
     get size() {
-      return calls.size;
+      return calls.length;
     },
-    add: (call) => void calls.add(call),
+    add(call) {
+      call.slot = calls.length;
+      calls.push(call);
+    },
     remove(call) {
-      calls.delete(call);
-      if (calls.size === 0) for (const resolve of waiting.splice(0)) resolve();
+      if (call.slot === -1) return;
+      const last = calls.pop()!;
+      if (last !== call) {
+        calls[call.slot] = last;
+        last.slot = call.slot;
+      }
+      call.slot = -1;
+      if (calls.length === 0) for (const resolve of waiting.splice(0)) resolve();
     },
     cut(kill) {
       const kills = indexKills([kill]);
-      const covered = [...calls].filter((call) => findKill(kills, call.killable) !== undefined);
+      const covered = calls.filter((call) => findKill(kills, call.killable) !== undefined);
       const stopped = covered.filter((call) => call.stop(kill));
       return { stopped: stopped.length, streams: stopped.filter(({ streaming }) => streaming).length };
     },
-    idle: () => (calls.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
+    idle: () => (calls.length === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
   };
 }

@@ -69,6 +69,7 @@ export function createBroker(deps: BrokerDeps): Broker {
 
 /** One call's life; the steps are in `run`, in order. */
 class Running implements RunningCall, ActiveCall {
+  slot = -1;
   killable: KillableCall;
   streaming = false;
   truncated = false;

@@ -24,16 +24,18 @@ export interface RecentDecisions {
 }
 
 export function createRecentDecisions(): RecentDecisions {
-  const decisions = new Map<string, RecentDecision>();
+  // A ring and not a Map: this is written at every call and read at hardly any.
+  const ids: string[] = [];
+  const decisions: RecentDecision[] = [];
+  let next = 0;
   return {
     remember(requestId, decision) {
-      decisions.set(requestId, decision);
-      if (decisions.size <= REMEMBERED) return;
-      const { value: oldest } = decisions.keys().next();
-      if (oldest !== undefined) decisions.delete(oldest);
+      ids[next] = requestId;
+      decisions[next] = decision;
+      next = (next + 1) % REMEMBERED;
     },
     find(requestId, principal) {
-      const found = decisions.get(requestId);
+      const found = decisions[ids.lastIndexOf(requestId)];
       if (found === undefined || found.agent !== principal.agent || found.client !== principal.client) return undefined;
       const { decision, code, rules, detail, remedy, dropped } = found;
       return {
