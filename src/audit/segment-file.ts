@@ -1,4 +1,4 @@
-import { constants, type Mode } from "node:fs";
+import { constants, fdatasync, type Mode, write } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { segmentName } from "./read-lines.ts";
@@ -118,16 +118,23 @@ function segmentFile(handle: FileHandle, index: number, start: number): SegmentF
     get offset() {
       return offset;
     },
-    async append(bytes, written) {
-      const writing = writeAll(handle, bytes, offset);
-      try {
-        written();
-      } finally {
-        await writing;
-      }
-      await handle.datasync();
-      offset += bytes.length;
-    },
+    append: (bytes, written) =>
+      new Promise((resolve, reject) => {
+        let fault: unknown;
+        writeAll(handle.fd, { bytes, done: 0, position: offset }, (error) => {
+          if (error !== null || fault !== undefined) return reject(fault ?? error);
+          fdatasync(handle.fd, (failed) => {
+            if (failed !== null) return reject(failed);
+            offset += bytes.length;
+            resolve();
+          });
+        });
+        try {
+          written();
+        } catch (error) {
+          fault = error;
+        }
+      }),
     async abandon() {
       await handle.truncate(offset).catch(() => undefined);
       await handle.close().catch(() => undefined);
@@ -136,14 +143,24 @@ function segmentFile(handle: FileHandle, index: number, start: number): SegmentF
   };
 }
 
-/** A short write is followed by another, which then says what is wrong. */
-async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
-    if (bytesWritten === 0) throw new Error("the file takes no more bytes");
-    done += bytesWritten;
-  }
+interface Remaining {
+  readonly bytes: Buffer;
+  readonly done: number;
+  readonly position: number;
+}
+
+/**
+ * Writes all of it. A short write is followed by another, which then says what is wrong.
+ *
+ * With callbacks, since this stands in the path of every call: promises of file handles cost several times as much.
+ */
+function writeAll(fd: number, { bytes, done, position }: Remaining, ended: (error: Error | null) => void): void {
+  write(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
+    if (error !== null) ended(error);
+    else if (count === 0) ended(new Error("the file takes no more bytes"));
+    else if (done + count === bytes.length) ended(null);
+    else writeAll(fd, { bytes, done: done + count, position }, ended);
+  });
 }
 
 async function checkTail(

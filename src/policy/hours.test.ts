@@ -21,6 +21,8 @@ test("a window holds from its first minute to before its last", () => {
     ["Sat-Mon 00:00-24:00", "2026-11-22T23:59:00Z", true],
     ["Sat-Mon 00:00-24:00", "2026-11-24T00:00:00Z", false],
     ["* 12:00-13:00", "2026-11-24T12:30:00Z", true],
+    ["12:00-13:00 UTC", "2026-11-24T12:30:00Z", true],
+    ["12:00-13:00 UTC", "2026-11-24T13:00:00Z", false],
   ];
   for (const [text, at, expected] of cases) assert.equal(contains(text, at), expected, `${text} at ${at}`);
 });

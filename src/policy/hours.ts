@@ -10,15 +10,15 @@ export interface Hours {
 const DAY_MINUTES = 24 * 60;
 
 /**
- * Parses a weekly window: days (`Mon-Fri`, `Sat,Sun`, `Mon,Wed-Fri`, `*`), from and to, and a zone (none: UTC).
+ * Parses a weekly window: days (`Mon-Fri`, `Sat,Sun`, `Mon,Wed-Fri`; `*` or none: every day), from and to, and a zone (none: UTC).
  *
  * A window whose end is not after its start runs over midnight and belongs to the day on which it began:
  * `Fri 22:00-06:00` holds on Saturday at 05:59. `24:00` is the end of a day.
  */
 export function parseHours(text: string): { ok: true; hours: Hours } | { ok: false; problem: string } {
-  const match = /^(\S+) (\d{2}):(\d{2})-(\d{2}):(\d{2})(?: (\S+))?$/.exec(text.trim().replace(/ +/g, " "));
+  const match = /^(?:(\S+) )?(\d{2}):(\d{2})-(\d{2}):(\d{2})(?: (\S+))?$/.exec(text.trim().replace(/ +/g, " "));
   if (match === null) return { ok: false, problem: `\`${text}\` is not a weekly window` };
-  const [, dayText = "", ...rest] = match;
+  const [, dayText = "*", ...rest] = match;
   const days = parseDays(dayText.toLowerCase());
   if (days === undefined) return { ok: false, problem: `\`${dayText}\` are not days` };
   const from = parseMinutes(rest[0], rest[1]);
