@@ -351,7 +351,9 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
       (error) => log(`the file cannot be watched: ${describeError(error)}`),
     );
     // The file may have changed between the load at the start and the first look of the watcher.
-    void watcher.ready.then(() => rules.load("file")).catch((error: unknown) => log(`reload failed: ${describeError(error)}`));
+    void watcher.ready
+      .then(() => rules.load("file"))
+      .catch((error: unknown) => log(`reload failed: ${describeError(error)}`));
     const sweep = setInterval(() => void approvals.sweep(now()).catch(() => {}), 30_000);
     sweep.unref();
 

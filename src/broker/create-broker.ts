@@ -199,6 +199,7 @@ class Running implements RunningCall, ActiveCall {
     const code = ended ? undefined : (this.#stopped?.code ?? problem.code);
     const outcome = this.#outcome(ended ? undefined : problem);
     const { decision, canonical } = this.#judged!;
+    if (this.streaming) this.#sink.settling?.();
     void this.#settle(
       completedEvent({ call: this.#request, decision, request: canonical, outcome, code }),
       { ...outcome, service: this.#request.service, code },

@@ -20,6 +20,8 @@ export interface AnswerSink {
    *   the socket already may still follow: a socket buffer at most, not more.
    */
   data(chunk: Uint8Array): boolean;
+  /** Nothing more comes, and its evidence is being written: `end` or `fail` follows. What is held back stays held. */
+  settling?(): void;
   end(): void;
   /** Before `head`: a refusal. After it: the answer is cut. */
   fail(problem: Problem): void;

@@ -63,6 +63,19 @@ function sent(response: ServerResponse): Promise<void> {
   });
 }
 
+test("what is being put on record is held, however long that takes: a failure is still a refusal", async () => {
+  answer = async (sink) => {
+    sink.head({ status: 200, headers: [] });
+    sink.data(Buffer.from("part"));
+    sink.settling?.();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    sink.fail(new Problem("upstream_too_large"));
+  };
+  const { status, body } = await get();
+  assert.equal(status, 502);
+  assert.match(body, /upstream_too_large/);
+});
+
 test("a small answer is one write with its length", async () => {
   answer = (sink) => {
     sink.head({ status: 201, headers: [["content-type", "text/plain"]], lengthBytes: 5 });

@@ -64,6 +64,8 @@ export function createResponseSink(response: ServerResponse, options: ResponseSi
       if (heldBytes > HELD_BYTES) flow();
       return !response.writableNeedDrain;
     },
+    // INVARIANT: an answer that failed with nothing sent is a refusal, however long its evidence takes to write.
+    settling: () => clearTimeout(timer),
     end() {
       clearTimeout(timer);
       if (response.destroyed) return;

@@ -47,11 +47,11 @@ const REFUSED: Readonly<Record<string, readonly [() => string, string]>> = {
     "bad_origin",
   ],
   "a length and chunks": [
-    () => withKey("POST /api/api/x", "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n",
+    () => `${withKey("POST /api/api/x", "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n")}0\r\n\r\n`,
     "invalid_request",
   ],
   "two lengths": [
-    () => withKey("POST /api/api/x", "Content-Length: 4\r\nContent-Length: 5\r\n") + "abcd",
+    () => `${withKey("POST /api/api/x", "Content-Length: 4\r\nContent-Length: 5\r\n")}abcd`,
     "invalid_request",
   ],
   "an unknown transfer coding": [
@@ -68,20 +68,20 @@ const REFUSED: Readonly<Record<string, readonly [() => string, string]>> = {
     "too_large",
   ],
   "a cross-site form post": [
-    () => withKey("POST /mcp", "Content-Type: text/plain\r\nContent-Length: 2\r\n") + "{}",
+    () => `${withKey("POST /mcp", "Content-Type: text/plain\r\nContent-Length: 2\r\n")}{}`,
     "invalid_request",
   ],
   "a compressed message": [
     () =>
-      withKey("POST /mcp", "Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n") + "{}",
+      `${withKey("POST /mcp", "Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n")}{}`,
     "unsupported_encoding",
   ],
   "a compressed body": [
-    () => withKey("POST /api/api/x", "Content-Encoding: gzip\r\nContent-Length: 2\r\n") + "{}",
+    () => `${withKey("POST /api/api/x", "Content-Encoding: gzip\r\nContent-Length: 2\r\n")}{}`,
     "unsupported_encoding",
   ],
   "the admin API on the port": [
-    () => withKey("POST /admin/v1/status", "Content-Type: application/json\r\nContent-Length: 2\r\n") + "{}",
+    () => `${withKey("POST /admin/v1/status", "Content-Type: application/json\r\nContent-Length: 2\r\n")}{}`,
     "not_found",
   ],
   "the local door on the port": [
