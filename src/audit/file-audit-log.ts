@@ -121,6 +121,8 @@ export class SegmentedAuditLog implements FileAuditLog {
   #committing: { readonly sinceMs: number } | undefined;
   #committed: Promise<void> = Promise.resolve();
   #state: State;
+  /** A sign of how many callers there are: see `#put`. */
+  #lastBatchLines = 0;
   #waitingAppends = 0;
   #refilling: Promise<void> | undefined;
 
@@ -222,10 +224,12 @@ export class SegmentedAuditLog implements FileAuditLog {
     batch.chars += line.length;
     if (this.#committing !== undefined) return;
     this.#committing = { sinceMs: this.#nowMs() };
-    // Not at once: what the other sockets of this turn bring shares the commit.
-    setImmediate(() => {
+    const begin = () => {
       this.#committed = this.#commit();
-    });
+    };
+    // Where there is more than one caller, what the other sockets of this turn bring shares the commit.
+    if (this.#lastBatchLines > 1) setImmediate(begin);
+    else queueMicrotask(begin);
   }
 
   async #commit(): Promise<void> {
@@ -236,6 +240,7 @@ export class SegmentedAuditLog implements FileAuditLog {
         if (this.#segment.offset >= this.#start.segmentBytes) await this.#rotate();
         batch = this.#collecting;
         this.#collecting = newBatch();
+        this.#lastBatchLines = batch.lines.length;
         await this.#write(batch);
       } catch (error) {
         this.#committing = undefined;
