@@ -40,6 +40,7 @@ export async function openMcpStage(): Promise<McpStage> {
     }),
   );
   const config = `version: 1
+server: { listen: "127.0.0.1:0" }
 services:
   registrar:
     url: ${registrar.url}
