@@ -1,4 +1,4 @@
-import { constants, fdatasync, type Mode, write } from "node:fs";
+import { constants, fdatasync, type Mode, writeSync } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { segmentName } from "./read-lines.ts";
@@ -19,7 +19,7 @@ export interface SegmentFile {
   /**
    * Writes at `offset` and makes it durable; only then does `offset` move.
    *
-   * @param written - Called once the write is under way: work that can be done while the disk is busy.
+   * @param written - Called once it is on its way to the disk: work that can be done while the disk is busy.
    * @throws The system's error. The file may then hold any part of the bytes: see {@link SegmentFile.abandon}.
    */
   append(bytes: Buffer, written: () => void): Promise<void>;
@@ -120,14 +120,12 @@ function segmentFile(handle: FileHandle, index: number, start: number): SegmentF
     },
     append: (bytes, written) =>
       new Promise((resolve, reject) => {
+        writeAll(handle.fd, bytes, offset);
         let fault: unknown;
-        writeAll(handle.fd, { bytes, done: 0, position: offset }, (error) => {
-          if (error !== null || fault !== undefined) return reject(fault ?? error);
-          fdatasync(handle.fd, (failed) => {
-            if (failed !== null) return reject(failed);
-            offset += bytes.length;
-            resolve();
-          });
+        fdatasync(handle.fd, (failed) => {
+          if (failed !== null || fault !== undefined) return reject(failed ?? fault);
+          offset += bytes.length;
+          resolve();
         });
         try {
           written();
@@ -143,24 +141,19 @@ function segmentFile(handle: FileHandle, index: number, start: number): SegmentF
   };
 }
 
-interface Remaining {
-  readonly bytes: Buffer;
-  readonly done: number;
-  readonly position: number;
-}
-
 /**
  * Writes all of it. A short write is followed by another, which then says what is wrong.
  *
- * With callbacks, since this stands in the path of every call: promises of file handles cost several times as much.
+ * In the frame of the caller, since it copies to the system's memory and waits for no disk: on the path of every call a
+ * way through the thread pool costs more than the copy. The waiting is `fdatasync`'s, which is asynchronous.
  */
-function writeAll(fd: number, { bytes, done, position }: Remaining, ended: (error: Error | null) => void): void {
-  write(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
-    if (error !== null) ended(error);
-    else if (count === 0) ended(new Error("the file takes no more bytes"));
-    else if (done + count === bytes.length) ended(null);
-    else writeAll(fd, { bytes, done: done + count, position }, ended);
-  });
+function writeAll(fd: number, bytes: Buffer, position: number): void {
+  let done = 0;
+  while (done < bytes.length) {
+    const count = writeSync(fd, bytes, done, bytes.length - done, position + done);
+    if (count === 0) throw new Error("the file takes no more bytes");
+    done += count;
+  }
 }
 
 async function checkTail(

@@ -64,8 +64,8 @@ export function createStatusTool(deps: { readonly approvals: WaitingApprovals; r
         });
       }
       const mine = async (approval: Approval | undefined) => {
-        const { agent, client } = principal;
-        if (approval === undefined || approval.agent !== agent || approval.client !== client) {
+        // Its agent, through whichever key: an approval outlives the rotation of a key, as it does when it is used.
+        if (approval === undefined || approval.agent !== principal.agent || approval.tenant !== principal.tenant) {
           throw new Problem("not_found", {
             detail: "there is no such approval",
             remedy: "Use the `approval_id` of the refusal.",

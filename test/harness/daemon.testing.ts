@@ -109,6 +109,9 @@ export async function startDaemon(home: TestHome, args: readonly string[] = []):
   };
 }
 
+/** How long a daemon is listened to for what it must say: far beyond what a busy machine needs. */
+const WAIT_MS = 60_000;
+
 function listenTo(child: ChildProcess) {
   let text = "";
   const waiting = new Set<() => void>();
@@ -119,9 +122,12 @@ function listenTo(child: ChildProcess) {
   return {
     said: () => text,
     waitFor: (wanted: string) =>
-      new Promise<void>((resolve) => {
+      new Promise<void>((resolve, reject) => {
+        const late = () => reject(new Error(`the daemon did not say \`${wanted}\`, but: ${text}`));
+        const timer = setTimeout(late, WAIT_MS);
         const look = () => {
           if (!text.includes(wanted)) return;
+          clearTimeout(timer);
           waiting.delete(look);
           resolve();
         };
