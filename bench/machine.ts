@@ -10,7 +10,7 @@ export function describeMachine(folder: string): readonly string[] {
   const [cpu] = cpus();
   return [
     `${cpu?.model.trim() ?? "unknown processor"}, ${cpus().length} cores, ${(totalmem() / 1e9).toFixed(1)} GB`,
-    `Linux ${release()}, Node ${process.versions.node}, load average at the start ${loadavg()[0]!.toFixed(1)}`,
+    `Linux ${release().split("-", 1)[0]}, Node ${process.versions.node}, load average at the start ${loadavg()[0]!.toFixed(1)}`,
     `the home lies on ${fileSystem(folder)}, where one write with fdatasync takes ${syncUs(folder).toFixed(0)} µs`,
   ];
 }
