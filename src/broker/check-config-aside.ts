@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { readConfigText } from "../config/load-config.ts";
 import type { Config, Finding } from "../config/schema.ts";
 import { compileInSteps } from "../policy/compile-snapshot.ts";
-import { type CheckedConfig, checkConfigText, missingFile } from "./check-config.ts";
+import { type CheckedConfig, checkConfigText, emptyFile, missingFile } from "./check-config.ts";
 
 /** Smaller files are checked in milliseconds, which a worker's start would not win back. */
 const INLINE_BYTES = 16 * 1024;
@@ -29,6 +29,8 @@ export async function checkConfigAside(path: string): Promise<CheckedConfig> {
   const text = await readConfigText(path);
   if (!text.ok) return { ok: false, findings: [text.finding] };
   if (text.missing) return { ok: false, findings: [missingFile(path)] };
+  // An editor may empty a file before it fills it: where rules were in force, nothing at all is no intention.
+  if (text.bytes.length === 0) return { ok: false, findings: [emptyFile(path)] };
   if (text.bytes.length <= INLINE_BYTES) return checkConfigText(text.bytes, path);
   const checked = await inWorker(text.bytes, path);
   if (!checked.ok) return checked;

@@ -115,6 +115,12 @@ async function readAuthority(path: string, into: Map<string, string>): Promise<s
   }
 }
 
+/** What is wrong when a file is empty where rules were in force. */
+export function emptyFile(path: string): Finding {
+  const remedy = "write `version: 1` to allow nothing, or put the rules back";
+  return { line: 1, column: 1, path: "", problem: `the file \`${path}\` is empty`, remedy, severity: "error" };
+}
+
 /** What is wrong when there is no file where rules were in force. */
 export function missingFile(path: string): Finding {
   const remedy = "put it back, or run `doorward init`";

@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { EXAMPLE } from "./example.testing.ts";
 import { loadConfig } from "./load-config.ts";
 import { watchConfig } from "./watch-config.ts";
@@ -49,6 +59,29 @@ describe("watching", () => {
     await seen.promise;
     watcher.close();
     clearInterval(alive);
+  });
+
+  test("reads a file that is being written when it is whole, not before", async () => {
+    const path = join(folder, "slow.yaml");
+    writeFileSync(path, "version: 1\n");
+    const seen: string[] = [];
+    const { promise: whole, resolve } = Promise.withResolvers<void>();
+    const watcher = watchConfig(path, () => {
+      seen.push(readFileSync(path, "utf8"));
+      if (seen.at(-1)?.endsWith("end\n")) resolve();
+    });
+    await watcher.ready;
+    writeFileSync(path, "");
+    const looking = watcher.check();
+    const text = "version: 1\n# rules\n# end\n";
+    for (const character of text) {
+      await setTimeout(10);
+      appendFileSync(path, character);
+    }
+    await looking;
+    await whole;
+    watcher.close();
+    assert.deepEqual(seen, [text]);
   });
 
   test("hands a failing callback to the caller and goes on", async () => {

@@ -2,11 +2,16 @@ import { createHash } from "node:crypto";
 import { type FSWatcher, watch } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setTimeout as setTimeoutAsync } from "node:timers/promises";
 import { readConfigText } from "./load-config.ts";
 import { resolveTarget } from "./replace-file.ts";
 
 /** Editors write in several steps: the file is read when nothing happened for this long. */
 const DEBOUNCE_MS = 100;
+/** A changed file must have stood still for this long before it is read. */
+const SETTLE_MS = 100;
+/** How often it is looked at again within one look. */
+const MAX_SETTLE_LOOKS = 50;
 /** Where the system tells nothing (network drives, some containers), the file is looked at this often. */
 const POLL_MS = 2_000;
 
@@ -75,7 +80,7 @@ interface Watching {
 }
 
 async function begin(state: Watching, soon: () => void): Promise<void> {
-  state.facts = await factsOf(state.path);
+  state.facts = await factsAtRest(state, await factsOf(state.path));
   state.digest = await digestOf(state.path);
   const target = await resolveTarget(state.path).catch(() => state.path);
   if (state.closed) return;
@@ -93,13 +98,33 @@ async function begin(state: Watching, soon: () => void): Promise<void> {
 
 async function lookOnce(state: Watching, how: "full" | "facts"): Promise<void> {
   if (state.closed) return;
-  const facts = await factsOf(state.path);
-  if (how === "facts" && facts === state.facts) return;
+  const seen = await factsOf(state.path);
+  if (how === "facts" && seen === state.facts) return;
+  if ((await digestOf(state.path)) === state.digest) {
+    state.facts = seen;
+    return;
+  }
+  // INVARIANT: a file that is being written is not read. Its beginning may be a whole file too, without the rules that
+  // forbid something at its end.
+  const facts = await factsAtRest(state, seen);
+  if (facts === undefined) return;
   const digest = await digestOf(state.path);
   state.facts = facts;
   if (state.closed || digest === state.digest) return;
   state.digest = digest;
   await state.changed();
+}
+
+/** Waits until the file was not touched for a while. @returns `undefined` when it does not come to rest: a later look sees it. */
+async function factsAtRest(state: Watching, seen: string): Promise<string | undefined> {
+  let facts = seen;
+  for (let looks = 0; looks < MAX_SETTLE_LOOKS && !state.closed; looks++) {
+    await setTimeoutAsync(SETTLE_MS, undefined, { ref: false });
+    const now = await factsOf(state.path);
+    if (now === facts) return facts;
+    facts = now;
+  }
+  return undefined;
 }
 
 async function factsOf(path: string): Promise<string> {
