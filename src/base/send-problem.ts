@@ -44,12 +44,14 @@ const CHALLENGE = 'Bearer realm="doorward", error="invalid_token"';
  * Sends a refusal. Does nothing when the head is out already: cut the connection then.
  *
  * @param headers - More headers of this refusal (`Allow`, `Connection`).
+ * @param finish - Sends the body and ends the answer; for who must not end the connection yet.
  */
 export function sendProblem(
   response: ServerResponse,
   problem: Problem,
   requestId: string,
   headers: Record<string, string> = {},
+  finish: (body: Buffer | undefined) => void = (body) => response.end(body),
 ): void {
   if (response.headersSent || response.destroyed) return;
   const body = Buffer.from(JSON.stringify(withSdkError(problemDocument(problem, requestId))));
@@ -64,5 +66,5 @@ export function sendProblem(
     ...(retryAfter === undefined ? {} : { "retry-after": String(Math.max(1, Math.ceil(retryAfter))) }),
     ...headers,
   });
-  response.end(response.req.method === "HEAD" ? undefined : body);
+  finish(response.req.method === "HEAD" ? undefined : body);
 }

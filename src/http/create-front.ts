@@ -202,12 +202,21 @@ function pairs(raw: readonly string[]): [string, string][] {
   return headers;
 }
 
-/** Sends a refusal; a body that is still coming is not waited for: the connection ends with the answer. */
+/**
+ * Sends a refusal. Where the body is still coming, the whole answer goes out at once and the connection ends after the
+ * body, or after a while: one that is closed under a client that writes is reset, and the answer lost with it.
+ */
 function refuse(request: IncomingMessage, response: ServerResponse, problem: Problem, requestId: string): void {
   if (response.headersSent) return void response.destroy();
-  const unread = !request.complete;
-  sendProblem(response, problem, requestId, unread ? { connection: "close" } : {});
-  if (unread) drainBriefly(request);
+  if (request.complete) {
+    sendProblem(response, problem, requestId);
+    return;
+  }
+  sendProblem(response, problem, requestId, { connection: "close" }, (body) => {
+    if (body === undefined) response.flushHeaders();
+    else response.write(body);
+    drainBriefly(request, () => response.end());
+  });
 }
 
 /** Bytes of an unread body that are still taken, so that an ordinary client reads the answer before it sees a reset. */
@@ -216,7 +225,7 @@ const DRAIN_MS = 2_000;
 /** The least that a chunk counts for: each makes work, however little is in it. */
 const CHUNK_COST_BYTES = 1_024;
 
-function drainBriefly(request: IncomingMessage): void {
+function drainBriefly(request: IncomingMessage, drained: () => void): void {
   let left = DRAIN_BYTES;
   const cut = () => request.destroy();
   const timer = setTimeout(cut, DRAIN_MS);
@@ -226,6 +235,10 @@ function drainBriefly(request: IncomingMessage): void {
     left -= Math.max(chunk.length, CHUNK_COST_BYTES);
     if (left < 0) cut();
   });
-  request.on("close", () => clearTimeout(timer));
+  request.on("end", drained);
+  request.on("close", () => {
+    clearTimeout(timer);
+    drained();
+  });
   request.resume();
 }
