@@ -10,7 +10,7 @@ import type { OutboundRequest } from "../egress/outbound-request.ts";
 import { knowsService } from "../policy/check-agent.ts";
 import type { LocalCounters } from "../policy/counters.ts";
 import { type Decision, decide } from "../policy/decide.ts";
-import { denyUnknownService } from "../policy/decision.ts";
+import { denyKilled, denyUnknownService } from "../policy/decision.ts";
 import { findKill, type Kill } from "../policy/kills.ts";
 import type { CompiledService, Snapshot } from "../policy/snapshot.ts";
 import { type CanonicalRequest, canonicalise } from "../request/canonicalise.ts";
@@ -331,12 +331,9 @@ class Running implements RunningCall, ActiveCall {
   }
 }
 
+/** The words of a decision that the same kill would have denied. */
 function killed(kill: Kill): Problem {
-  return new Problem("killed", {
-    detail: `a kill of \`${kill.target}\` by ${kill.setBy} is in force`,
-    remedy: `Wait until the owner lifts it with \`doorward resume ${kill.target}\`.`,
-    fields: { rule: `kill:${kill.target}` },
-  });
+  return denial(denyKilled(kill));
 }
 
 function denial(decision: Decision & { kind: "deny" }): Problem {

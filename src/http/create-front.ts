@@ -2,16 +2,16 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AuditLog } from "../audit/event.ts";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
-import { sendProblem } from "../base/send-problem.ts";
 import { type EarlyRefusal, recordRefusal } from "../broker/record-refusal.ts";
 import type { AuthThrottle } from "../identity/auth-throttle.ts";
 import type { Authenticate } from "../identity/authenticate.ts";
-import type { Principal } from "../identity/principal.ts";
+import { MAX_CONTEXT_CHARACTERS, type Principal } from "../identity/principal.ts";
 import { type CredentialPlace, tokenFromRequest } from "../identity/token-from-request.ts";
 import type { McpEndpoint } from "../mcp/http-endpoint.ts";
 import type { ApiEndpoint } from "./api-endpoint.ts";
 import { checkHost, type OwnNames } from "./check-host.ts";
 import { clientAddress, type TrustedProxies } from "./client-address.ts";
+import { refuseRequest } from "./refuse-request.ts";
 
 /** A request's route beyond the two planes: health, metrics, the admin API. `true` when it was answered. */
 export type SideRoute = (
@@ -45,12 +45,12 @@ export function createFront(deps: FrontDeps): (request: IncomingMessage, respons
     const misdirected = checkHost(request, deps.names);
     if (misdirected !== undefined) {
       recordStray(deps, misdirected, requestId, addressOf(deps, request));
-      return refuse(request, response, misdirected, requestId);
+      return refuseRequest(request, response, misdirected, requestId);
     }
     route(deps, request, response, requestId).catch((error: unknown) => {
-      if (error instanceof Problem) return refuse(request, response, error, requestId);
+      if (error instanceof Problem) return refuseRequest(request, response, error, requestId);
       deps.fault(error, requestId);
-      refuse(request, response, new Problem("internal_error"), requestId);
+      refuseRequest(request, response, new Problem("internal_error"), requestId);
     });
   };
 }
@@ -142,9 +142,6 @@ export function recordStray(
   deps.audit.append(event).catch(() => {});
 }
 
-/** Longest purpose or task that is read. */
-const CONTEXT_LIMIT = 128;
-
 /** Proves who asks. @throws {Problem} `invalid_token`, in the same words whatever was wrong; `rate_limited` after too many. */
 async function identify(
   deps: FrontDeps,
@@ -192,53 +189,14 @@ async function refused(
 function contextHeader(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name];
   if (value === undefined || value === "") return undefined;
-  if (typeof value === "string" && value.length <= CONTEXT_LIMIT) return value;
-  throw new Problem("invalid_request", { detail: `the header ${name} must have at most ${CONTEXT_LIMIT} characters` });
+  if (typeof value === "string" && value.length <= MAX_CONTEXT_CHARACTERS) return value;
+  throw new Problem("invalid_request", {
+    detail: `the header ${name} must have at most ${MAX_CONTEXT_CHARACTERS} characters`,
+  });
 }
 
 function pairs(raw: readonly string[]): [string, string][] {
   const headers: [string, string][] = [];
   for (let i = 0; i < raw.length; i += 2) headers.push([raw[i]!.toLowerCase(), raw[i + 1]!]);
   return headers;
-}
-
-/**
- * Sends a refusal. Where the body is still coming, the whole answer goes out at once and the connection ends after the
- * body, or after a while: one that is closed under a client that writes is reset, and the answer lost with it.
- */
-function refuse(request: IncomingMessage, response: ServerResponse, problem: Problem, requestId: string): void {
-  if (response.headersSent) return void response.destroy();
-  if (request.complete) {
-    sendProblem(response, problem, requestId);
-    return;
-  }
-  sendProblem(response, problem, requestId, { connection: "close" }, (body) => {
-    if (body === undefined) response.flushHeaders();
-    else response.write(body);
-    drainBriefly(request, () => response.end());
-  });
-}
-
-/** Bytes of an unread body that are still taken, so that an ordinary client reads the answer before it sees a reset. */
-const DRAIN_BYTES = 8 * 1024 * 1024;
-const DRAIN_MS = 2_000;
-/** The least that a chunk counts for: each makes work, however little is in it. */
-const CHUNK_COST_BYTES = 1_024;
-
-function drainBriefly(request: IncomingMessage, drained: () => void): void {
-  let left = DRAIN_BYTES;
-  const cut = () => request.destroy();
-  const timer = setTimeout(cut, DRAIN_MS);
-  timer.unref();
-  request.removeAllListeners("data");
-  request.on("data", (chunk: Buffer) => {
-    left -= Math.max(chunk.length, CHUNK_COST_BYTES);
-    if (left < 0) cut();
-  });
-  request.on("end", drained);
-  request.on("close", () => {
-    clearTimeout(timer);
-    drained();
-  });
-  request.resume();
 }

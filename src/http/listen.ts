@@ -1,12 +1,13 @@
 import { chmodSync, rmSync } from "node:fs";
-import { createServer, type Server, type ServerOptions, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer, type Server, type ServerOptions, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
-import { problemDocument, sendProblem } from "../base/send-problem.ts";
 import type { createFront } from "./create-front.ts";
+import { refuseRequest } from "./refuse-request.ts";
+import { refuseSocket } from "./refuse-socket.ts";
 
 /** A request's head and body must have arrived within this time. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -16,8 +17,6 @@ const HEADER_BYTES = 32 * 1024;
 const HEADERS_COUNT = 200;
 /** A kept connection may be silent for this long between requests. */
 const KEEP_ALIVE_MS = 65_000;
-/** How long a peer may take to read the answer to what was not HTTP. */
-const LINGER_MS = 2_000;
 /** How often connections that became idle are ended while a listener closes. */
 const IDLE_SWEEP_MS = 20;
 /** Open connections of one listener. */
@@ -125,8 +124,7 @@ function prepare(server: Server, broken: BrokenRequest): void {
   });
   server.on("checkExpectation", (request, response) => {
     const detail = "the Expect header asks for something else than `100-continue`";
-    request.resume();
-    sendProblem(response, new Problem("invalid_request", { detail }), newId("req"), { connection: "close" });
+    refuseRequest(request, response, new Problem("invalid_request", { detail }), newId("req"));
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const response = latest.get(socket);
@@ -151,14 +149,7 @@ function close(server: Server): Promise<void> {
 function answerByHand(socket: Duplex, problem: Problem, broken: BrokenRequest): void {
   const requestId = newId("req");
   broken(problem, requestId, (socket as Socket).remoteAddress ?? "unix");
-  const body = JSON.stringify(problemDocument(problem, requestId));
-  socket.on("error", () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nDoorward-Request-Id: ${requestId}\r\nDoorward-Error: ${problem.code}\r\n` +
-      `Connection: close\r\n\r\n${body}`,
-  );
-  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  refuseSocket(socket, problem, requestId);
 }
 
 function brokenRequest(error: NodeJS.ErrnoException): Problem {

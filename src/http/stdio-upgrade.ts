@@ -3,11 +3,11 @@ import type { Duplex } from "node:stream";
 import type { AuditLog } from "../audit/event.ts";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
-import { problemDocument } from "../base/send-problem.ts";
 import type { Authenticate } from "../identity/authenticate.ts";
 import { tokenFromRequest } from "../identity/token-from-request.ts";
 import type { Dispatch } from "../mcp/dispatch.ts";
 import { type StdioDeps, serveStdio } from "../mcp/stdio-endpoint.ts";
+import { refuseSocket } from "./refuse-socket.ts";
 
 /** How long a client may take to read its last answers when the daemon stops. */
 const LINGER_MS = 1_000;
@@ -40,7 +40,7 @@ export function createStdioUpgrade(deps: {
         request.headers.upgrade !== "doorward-stdio" ||
         request.headers.origin !== undefined
       ) {
-        return refuse(socket, new Problem("not_found"));
+        return refuseSocket(socket, new Problem("not_found"), newId("req"));
       }
       const headers = [["authorization", request.headers.authorization ?? ""]] as const;
       const found = tokenFromRequest({ headers, search: "", credential: undefined });
@@ -55,8 +55,8 @@ export function createStdioUpgrade(deps: {
           data: { reason, token: keyId, ip: "unix" },
         } as const;
         void deps.audit.append(event).then(
-          () => refuse(socket, new Problem("invalid_token")),
-          () => refuse(socket, new Problem("audit_unavailable")),
+          () => refuseSocket(socket, new Problem("invalid_token"), newId("req")),
+          () => refuseSocket(socket, new Problem("audit_unavailable"), newId("req")),
         );
         return;
       }
@@ -76,14 +76,4 @@ export function createStdioUpgrade(deps: {
       }
     },
   };
-}
-
-function refuse(socket: Duplex, problem: Problem): void {
-  const requestId = newId("req");
-  const body = JSON.stringify(problemDocument(problem, requestId));
-  socket.end(
-    `HTTP/1.1 ${problem.status} Refused\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nDoorward-Request-Id: ${requestId}\r\n` +
-      `Doorward-Error: ${problem.code}\r\nConnection: close\r\n\r\n${body}`,
-  );
 }

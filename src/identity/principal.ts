@@ -1,3 +1,6 @@
+/** Characters of a purpose or a task, whichever door states it. */
+export const MAX_CONTEXT_CHARACTERS = 128;
+
 /** Who is proven to be asking, and in which context. Built by `identity/` alone; never from what the caller says its name is. */
 export interface Principal {
   /** The AI program: a name of `agents:` in doorward.yaml. */

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
-import type { Principal } from "../identity/principal.ts";
+import { MAX_CONTEXT_CHARACTERS, type Principal } from "../identity/principal.ts";
 import type { Era } from "./era.ts";
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from "./era.ts";
 import { isObject, RPC, RpcError, type RpcRequest } from "./json-rpc.ts";
@@ -111,9 +111,6 @@ async function call(
   }
 }
 
-/** Characters that a purpose or a task id may have. */
-const CONTEXT_LIMIT = 128;
-
 /** The purpose and the task that this call states, in `_meta`; whether they are allowed is for the policy. */
 function withContext(principal: Principal, meta: JsonValue | undefined): Principal {
   if (!isObject(meta)) return principal;
@@ -125,8 +122,8 @@ function withContext(principal: Principal, meta: JsonValue | undefined): Princip
 
 function contextValue(value: JsonValue | undefined, name: string): string | undefined {
   if (value === undefined) return undefined;
-  if (typeof value === "string" && value.length > 0 && value.length <= CONTEXT_LIMIT) return value;
+  if (typeof value === "string" && value.length > 0 && value.length <= MAX_CONTEXT_CHARACTERS) return value;
   throw new Problem("invalid_request", {
-    detail: `\`_meta\` \`${name}\` must be a text of 1 to ${CONTEXT_LIMIT} characters`,
+    detail: `\`_meta\` \`${name}\` must be a text of 1 to ${MAX_CONTEXT_CHARACTERS} characters`,
   });
 }

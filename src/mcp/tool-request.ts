@@ -5,6 +5,7 @@ import type { Turns } from "../base/turns.ts";
 import type { ByteBudget } from "../broker/byte-budget.ts";
 import { type CollectedAnswer, collectAnswer } from "../broker/collect-answer.ts";
 import type { Broker } from "../broker/create-broker.ts";
+import { MAX_CONTEXT_CHARACTERS } from "../identity/principal.ts";
 import { MAX_QUERY_PAIRS } from "../request/canonical-query.ts";
 import type { RawRequest } from "../request/raw-request.ts";
 import { isObject } from "./json-rpc.ts";
@@ -139,8 +140,8 @@ export function readCall(
   const path = text(args, "path");
   if (!METHODS.includes(method)) throw invalid(`\`method\` must be one of ${METHODS.join(", ")}`);
   const purpose = args["purpose"] === undefined ? undefined : text(args, "purpose");
-  if (purpose !== undefined && (purpose.length === 0 || purpose.length > 128))
-    throw invalid("`purpose` must have 1 to 128 characters");
+  if (purpose !== undefined && (purpose.length === 0 || purpose.length > MAX_CONTEXT_CHARACTERS))
+    throw invalid(`\`purpose\` must have 1 to ${MAX_CONTEXT_CHARACTERS} characters`);
   if (path.length > MAX_TARGET_CHARACTERS) throw new Problem("too_large", { detail: "`path` is too long" });
   const headers = readHeaders(args["headers"]);
   const body = readBodyArgument(args["body"], headers, lossy);
