@@ -79,6 +79,20 @@ export async function timeBareNode(core: number): Promise<Start> {
   return { milliseconds, peakMb };
 }
 
+interface Percentiles {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Runs `doorward drill` on the daemon that is up. */
+export async function drill(
+  { home, env }: BenchHome,
+  runs: number,
+): Promise<{ readonly new_call_ms: Percentiles; readonly stream_ms: Percentiles; readonly audit_ok: boolean }> {
+  const words = [process.execPath, LAUNCHER, "drill", "--runs", String(runs), "--json", "--home", home];
+  return JSON.parse(await runProgram(words, { env }));
+}
+
 export const MODERN_META = {
   "io.modelcontextprotocol/protocolVersion": "2026-07-28",
   "io.modelcontextprotocol/clientCapabilities": {},

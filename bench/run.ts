@@ -9,18 +9,38 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { AuditFigures } from "./audit.ts";
 import { type BenchHome, countEvidence, makeHome, startDaemon, timeBareNode, timeConnect } from "./doorward.ts";
+import { measureDrill } from "./drill.ts";
 import { findLoader, type Loader, probe } from "./load.ts";
 import { describeMachine } from "./machine.ts";
 import { hasNginx, startNginxProxy, startUpstream } from "./nginx.ts";
 import { canPin, LOAD_CORE, memoryMb, type Program, runProgram, SERVER_CORE, startProgram } from "./processes.ts";
 import { missed, printReport, type Row, type Section, writeReport } from "./report.ts";
 import { compare, runRounds, type Sample, type Samples, typical } from "./rounds.ts";
+import { measureMcpServers } from "./servers.ts";
 import { median } from "./statistics.ts";
 import { apiRequest, doorwardTargets, makeTarget, modernRequest, type Target } from "./targets.ts";
 
 /** How much of everything: a whole run takes minutes, a quick one tells whether something broke. */
-const FULL = { rounds: 6, seconds: 2, warmSeconds: 3, starts: 21, coldStarts: 5, auditSeconds: 3 };
-const QUICK = { rounds: 1, seconds: 1, warmSeconds: 1, starts: 5, coldStarts: 2, auditSeconds: 1 };
+const FULL = {
+  rounds: 6,
+  seconds: 2,
+  warmSeconds: 3,
+  starts: 21,
+  coldStarts: 5,
+  auditSeconds: 3,
+  kills: 100,
+  toolCalls: 1_000,
+};
+const QUICK = {
+  rounds: 1,
+  seconds: 1,
+  warmSeconds: 1,
+  starts: 5,
+  coldStarts: 2,
+  auditSeconds: 1,
+  kills: 10,
+  toolCalls: 200,
+};
 
 /** Connections where throughput is measured: enough to keep one core busy. */
 const BUSY = 32;
@@ -51,7 +71,11 @@ async function bench(scale: Scale): Promise<number> {
   const loader = findLoader(folder);
   say(machine.join("\n"));
 
-  const sections = [...(await measureServers(folder, loader, scale)), await measureParts(scale)];
+  const sections = [
+    ...(await measureServers(folder, loader, scale)),
+    await measureUpstreams(folder, scale),
+    await measureParts(scale),
+  ];
 
   const method = describeMethod(loader, scale);
   say(`\n${printReport(sections)}`);
@@ -84,11 +108,14 @@ async function measureServers(folder: string, loader: Loader, scale: Scale): Pro
   say(`latency at ${CROWDED} connections`);
   const crowded = await runRounds(pairs, loader, { connections: CROWDED, ...scale });
   const loadedMb = memoryMb(daemon.pid, "VmRSS");
+  say("kills");
+  const kills = await measureDrill(home, scale.kills);
   const evidence = await checkEvidence(home, targets, [warm, busy, alone, crowded]);
   return [
     { title: `Throughput: 1 KB answers, ${BUSY} connections, one core`, rows: throughputRows(targets, busy) },
     { title: "Latency", rows: latencyRows(targets, alone, crowded) },
     { title: "Start and memory", rows: [...starts, ...memory, mbRow("daemon after the load, memory", loadedMb, 180)] },
+    { title: "Kills", rows: kills },
     { title: "Evidence of this run", rows: [evidence] },
   ];
 }
@@ -259,6 +286,14 @@ async function checkEvidence(
     figure: `${answered}`,
     beside: `${decided} decisions and ${completed} outcomes with an answer on the disk`,
     limit: { text: "each twice", met, required: true },
+  };
+}
+
+async function measureUpstreams(folder: string, { starts, toolCalls }: Scale): Promise<Section> {
+  say("MCP servers in their sandbox");
+  return {
+    title: "MCP servers that Doorward starts",
+    rows: await measureMcpServers(folder, { calls: toolCalls, starts }),
   };
 }
 

@@ -26,44 +26,63 @@ import { createRecentDecisions } from "./broker/recent-decisions.ts";
 import { recordRefusal } from "./broker/record-refusal.ts";
 import { createRules } from "./broker/rules-in-force.ts";
 import type { Application, ApplicationOptions, Served } from "./cli/application.ts";
+import { PEOPLE_PAIRING } from "./config/credential-pairings.ts";
 import { watchConfig } from "./config/watch-config.ts";
+import { createConsole } from "./console/create-console.ts";
 import { createEgress } from "./egress/egress.ts";
-import type { Proof } from "./http/admin-action.ts";
+import { fetchDocument } from "./egress/fetch-document.ts";
+import { type Proof, runAction } from "./http/admin-action.ts";
 import { agentActions } from "./http/admin-agents.ts";
 import { type Administer, createAdministration, createAdminRoutes, type OwnerProof } from "./http/admin-api.ts";
 import { approvalActions } from "./http/admin-approvals.ts";
+import { clientActions } from "./http/admin-clients.ts";
+import { drillActions } from "./http/admin-drill.ts";
 import { type KillEffect, killActions } from "./http/admin-kills.ts";
+import { personActions } from "./http/admin-persons.ts";
+import { pinActions } from "./http/admin-pins.ts";
 import { secretActions } from "./http/admin-secrets.ts";
 import { serviceActions } from "./http/admin-services.ts";
 import { systemActions } from "./http/admin-system.ts";
+import { tokenActions } from "./http/admin-tokens.ts";
 import { createApiEndpoint } from "./http/api-endpoint.ts";
-import { approvalPage } from "./http/approval-page.ts";
+import { type CertificateOf, createCertificateOf } from "./http/certificate-of.ts";
 import { ownNames, SOCKET_NAMES } from "./http/check-host.ts";
-import { trustedProxies } from "./http/client-address.ts";
+import { clientAddress, trustedProxies } from "./http/client-address.ts";
 import { createFront, type FrontDeps, recordStray, type SideRoute } from "./http/create-front.ts";
 import { createEditRules } from "./http/edit-rules.ts";
+import { createExecUpgrade } from "./http/exec-upgrade.ts";
 import { createHealthRoutes } from "./http/health-routes.ts";
-import { listenSocket, listenTcp } from "./http/listen.ts";
+import { listenSocket, listenTcp, type UpgradeHandler } from "./http/listen.ts";
 import { createMetrics } from "./http/metrics.ts";
+import { createRevokeTokens } from "./http/revoke-tokens.ts";
 import { createServiceTest } from "./http/service-test.ts";
 import { createStdioUpgrade } from "./http/stdio-upgrade.ts";
-import { createApiKeyStore } from "./identity/api-key-store.ts";
-import { ApiKeys } from "./identity/api-keys.ts";
+import { readTlsFiles, renewTls } from "./http/tls-files.ts";
 import { createAuthThrottle } from "./identity/auth-throttle.ts";
-import { createAuthenticator } from "./identity/authenticate.ts";
+import type { TokenVerifier } from "./identity/authenticate-caller.ts";
 import type { Principal } from "./identity/principal.ts";
-import { createDispatch } from "./mcp/dispatch.ts";
+import type { TokenSource } from "./identity/token-source.ts";
+import { createMcpDoor } from "./mcp/create-mcp-door.ts";
 import { createMcpEndpoint } from "./mcp/http-endpoint.ts";
+import { createLegacySse } from "./mcp/legacy-sse.ts";
+import { createRequestStates } from "./mcp/request-state.ts";
 import { createSessions } from "./mcp/sessions.ts";
 import { createExplainTool } from "./mcp/tool-explain.ts";
 import { createRequestTool } from "./mcp/tool-request.ts";
 import { createServicesTool } from "./mcp/tool-services.ts";
 import { createStatusTool } from "./mcp/tool-status.ts";
 import { createWhoamiTool } from "./mcp/tool-whoami.ts";
+import { createAuthorizationServer } from "./oauth/create-authorization-server.ts";
+import { createOAuthStore } from "./oauth/oauth-store.ts";
+import { openPeople } from "./oauth/open-people.ts";
+import { openIdentity } from "./open-identity.ts";
+import { openServers, type Servers } from "./open-servers.ts";
 import { createCounters } from "./policy/counters.ts";
+import { indexKills, type Kill, killOfPrincipal, killOfService } from "./policy/kills.ts";
 import { createHome } from "./store/create-home.ts";
 import { acquireHomeLock } from "./store/home-lock.ts";
 import { openStore } from "./store/open-store.ts";
+import { createPinStore } from "./upstreams/pin-store.ts";
 import { createBindingStore } from "./vault/binding-store.ts";
 import { createVault } from "./vault/create-vault.ts";
 import { systemKeychain } from "./vault/keychain.ts";
@@ -78,6 +97,7 @@ const ANSWER_BUDGET_BYTES = 256 * 1024 * 1024;
 const DRAIN_MS = 35_000;
 /** Answers that are written may take this long to leave. */
 const FLUSH_MS = 1_000;
+const NO_EFFECT: KillEffect = { streams: 0, leases: 0, children: Promise.resolve(0), tokens: Promise.resolve(0) };
 
 /**
  * Opens a home: takes its lock, its state, its evidence and its rules.
@@ -139,17 +159,23 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     audit,
   });
   const rules = createRules({
-    check: () => (rulesLoaded ? checkConfigAside(home.config) : checkConfigFile(home.config, { mustExist: false })),
+    check: () =>
+      rulesLoaded
+        ? checkConfigAside(home.config, { home: home.home })
+        : checkConfigFile(home.config, { home: home.home, mustExist: false }),
     vault,
     audit,
     now,
     guarded: () => owner.level() > 0,
     accepted: createAcceptedConfigStore(store.db, keyring),
-    changed: (state) => options.rulesChanged(state),
+    changed(state) {
+      options.rulesChanged(state);
+      if (rulesLoaded) subscriptions.changed();
+    },
   });
   let rulesLoaded = false;
   const active = createActiveCalls();
-  const sessions = createSessions();
+  const sessions = createSessions((id) => servers.upstreams.endSession(id));
   const effects = new Map<string, KillEffect>();
   const kills = await createKills({
     store: createKillStore(store.db),
@@ -165,19 +191,38 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
           added.target === `service:${service}` ||
           (added.target.startsWith("secret:") && (ref === name || ref === `local:${name}`)),
       );
-      effects.set(added.target, { streams, leases });
+      if (added.target === "all" || added.target.startsWith("agent:")) {
+        const agent = added.target === "all" ? undefined : name;
+        sessions.silence(agent);
+        subscriptions.endAll(agent);
+      }
+      effects.set(added.target, { streams, leases, children: endServers(added), tokens: identity.revokeKilled(added) });
     },
   });
-  const keys = await ApiKeys.load({ store: createApiKeyStore(store.db), audit }, now());
-  stack.use(keys);
+  /** Ends what a client whose token was taken back has under way, here and now. */
+  const cutClient = (client: string): number =>
+    active.cut({ target: `client:${client}`, why: "its token was revoked", setBy: "owner", setAt: now() }).streams;
+  /** Ends the MCP servers that a kill covers whole, and the commands of whom it names. */
+  const endServers = async (kill: Kill): Promise<number> => {
+    const order = indexKills([kill]);
+    const covered = [...snapshot().services.values()].filter(
+      (service) => service.kind === "mcp" && (kill.target === "all" || killOfService(order, service) !== undefined),
+    );
+    servers.upstreams.dropParked(kill);
+    const commands = servers.execSessions.cut(kill);
+    const ended = await Promise.all(covered.map(({ config }) => servers.upstreams.stopService(config.name)));
+    return ended.reduce((sum, children) => sum + children, commands);
+  };
+  const egress = createEgress({ userAgent: `doorward/${VERSION}` });
+  stack.use(egress);
+  const more: { verifiers: TokenVerifier[]; sources: TokenSource[] } = { verifiers: [], sources: [] };
+  const identity = await openIdentity({ db: store.db, audit, snapshot: () => rules.snapshot(), egress, now, more });
+  stack.use(identity);
+  const { keys, authenticateKey } = identity;
   const loaded = await rules.load("start");
   rulesLoaded = true;
 
   const snapshot = () => rules.snapshot();
-  const authenticate = createAuthenticator({
-    keys,
-    agentOf: (name) => agentFacts(snapshot().agents.get(name)?.config),
-  });
   const approvals = new Approvals({
     store: createApprovalStore({ db: store.db, keyring }),
     audit,
@@ -186,8 +231,6 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
   });
   const counters = createCounters();
   const budget = createByteBudget(ANSWER_BUDGET_BYTES);
-  const egress = createEgress({ userAgent: `doorward/${VERSION}` });
-  stack.use(egress);
   let address: string | undefined;
   const publicUrl = () => snapshot().config.server.publicUrl ?? address ?? "http://127.0.0.1:7420";
   const publicBase = (service: string) => `${publicUrl()}/api/${service}`;
@@ -200,7 +243,27 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
   });
   stack.defer(() => metrics.close());
   const recent = createRecentDecisions();
+  const pinStore = createPinStore(store.db);
+  const servers: Servers = await openServers({
+    home,
+    environment,
+    keyFile: unlocked.protection.file,
+    log,
+    audit,
+    keyring,
+    pinStore,
+    vault,
+    egress,
+    snapshot,
+    broker: () => broker,
+    now,
+    fault,
+  });
+  stack.use(servers);
+  const { upstreams, pins, look } = servers;
   const broker: Broker = createBroker({
+    upstreams,
+    pins: servers.itemPins,
     snapshot,
     audit,
     counters,
@@ -218,18 +281,23 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     }),
   });
   const explainer = createExplainer({ snapshot, counters, now });
+  const server = { name: "doorward", version: VERSION };
+  const turns = createTurns();
+  const states = createRequestStates(keyring);
   const tools = [
     createServicesTool({ snapshot, now }),
-    createRequestTool({ broker, budget, turns: createTurns(), publicBase }),
+    createRequestTool({ broker, budget, turns, publicBase }),
     createWhoamiTool({ snapshot }),
     createExplainTool({ explainer, findDecision: recent.find }),
     createStatusTool({ approvals, now }),
   ];
   const refused = (caller: { readonly principal: Principal; readonly requestId: string }, reason: string) =>
     recordRefusal(audit, { ...caller, door: "mcp", code: "invalid_request", reason });
-  const dispatch = createDispatch({ name: "doorward", version: VERSION }, tools, fault);
+  const face = { server, snapshot, now, upstreams, broker, budget, turns, states, fault };
+  const { dispatch, subscriptions, serves } = createMcpDoor({ ...face, tools });
 
   let draining = false;
+  let servedSocket: string | undefined;
   const notReady = (): readonly string[] => {
     const reasons: string[] = [];
     if (draining) reasons.push("draining");
@@ -239,20 +307,71 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     return reasons;
   };
 
-  const editRules = createEditRules({ path: home.config, rules });
+  const revoke = createRevokeTokens({ sources: identity.sources, cut: cutClient, now });
+  const editRules = createEditRules({ path: home.config, home: home.home, rules });
+  const people = await openPeople({
+    db: store.db,
+    keyring,
+    audit,
+    now,
+    publicUrl,
+    people: () => snapshot().config.people,
+    egress,
+    lease: async ({ secret }, origin) =>
+      secret === undefined ? undefined : vault.lease(secret, { service: PEOPLE_PAIRING, origin }, now()),
+  });
+  let certificateOf: CertificateOf | undefined;
+  const throttle = createAuthThrottle();
+  const oauth = await createAuthorizationServer({
+    store: createOAuthStore(store.db),
+    keyring,
+    audit,
+    throttle,
+    persons: people.sessions,
+    publicUrl,
+    oauth: () => snapshot().config.oauth,
+    agentOf: (name) => snapshot().agents.get(name)?.config,
+    killOf: (principal) => killOfPrincipal(snapshot().kills, principal),
+    certificateOf: (request) => certificateOf?.(request),
+    fetchDocument: (url) => fetchDocument(egress, { url, private: false }),
+    fault,
+    now,
+  });
+  more.verifiers.push(oauth.verifier);
+  more.sources.push(oauth.tokens);
+  // An IP address cannot have passkeys, which level 1 needs.
+  const consoleUrl = () => (owner.level() === 0 ? publicUrl() : publicUrl().replace("//127.0.0.1:", "//localhost:"));
+  /** What the console can do too. */
+  const answers = [
+    ...approvalActions({ approvals, now }),
+    ...killActions({ kills, effectOf: (target) => effects.get(target) ?? NO_EFFECT, now }),
+  ];
   const administer: Administer = createAdministration(
     [
       ...secretActions({ vault, now }),
-      ...agentActions({ keys, home: home.home, snapshot, editRules, now }),
+      ...agentActions({ keys, home: home.home, snapshot, editRules, revoke, now }),
+      ...clientActions({ ...oauth, snapshot, editRules, publicUrl, now }),
       ...serviceActions({
         vault,
         snapshot,
         editRules,
+        pins,
+        look,
         now,
-        test: createServiceTest({ broker, budget, snapshot, vault, now }),
+        test: createServiceTest({ broker, budget, snapshot, vault, now, look }),
       }),
-      ...approvalActions({ approvals, now }),
-      ...killActions({ kills, effectOf: (target) => effects.get(target) ?? { streams: 0, leases: 0 }, now }),
+      ...pinActions({ pins, upstreams, snapshot, now }),
+      ...personActions({ ...people, consoleUrl }),
+      ...answers,
+      ...tokenActions({ sources: identity.sources, revoke, now }),
+      ...drillActions({
+        keys,
+        kills,
+        snapshot,
+        overlay: (dress) => rules.setOverlay(dress),
+        socket: () => servedSocket,
+        now,
+      }),
       ...systemActions({
         audit,
         rules,
@@ -262,6 +381,7 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
         approvals,
         explainer,
         keys,
+        servers: () => upstreams.status(),
         now,
         facts: () => ({
           version: VERSION,
@@ -297,10 +417,7 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     const { server } = snapshot().config;
     const wanted = listen ?? server.listen;
     const trusted = trustedProxies(server.trustedProxies);
-    const tls =
-      server.tls === undefined
-        ? undefined
-        : { cert: await readFile(server.tls.cert, "utf8"), key: await readFile(server.tls.key, "utf8") };
+    const tls = server.tls === undefined ? undefined : await readTlsFiles(server.tls);
     checkPlainHttp(wanted.host, tls !== undefined, server.trustedProxies.length > 0);
     const api = createApiEndpoint({
       broker,
@@ -315,15 +432,22 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
         return notReady();
       },
     });
-    const throttle = createAuthThrottle();
     const shared: Omit<FrontDeps, "names" | "side"> = {
       trusted,
-      authenticate,
+      authenticate: identity.authenticate,
       throttle,
+      challenge: oauth.challenge,
       audit,
       credentialOf: (service) => snapshot().services.get(service)?.config.credential,
       api,
-      mcp: createMcpEndpoint({ dispatch, sessions, now, refused }),
+      mcp: createMcpEndpoint({
+        dispatch,
+        serves,
+        sessions,
+        now,
+        refused,
+      }),
+      sse: () => (snapshot().config.server.legacySse ? sse : undefined),
       now,
       fault,
     };
@@ -332,16 +456,57 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     const side: SideRoute = async (request, response, id) =>
       (await admin(request, response, id)) || (await health(request, response, id));
     const local = createFront({ ...shared, names: SOCKET_NAMES, side, local: true });
-    const stdio = createStdioUpgrade({ authenticate, audit, dispatch, now, refused });
+    const sse = createLegacySse({ dispatch, refused, ended: upstreams.endSession });
+    const stdio = createStdioUpgrade({
+      authenticate: authenticateKey,
+      audit,
+      dispatch,
+      now,
+      refused,
+      ended: upstreams.endSession,
+    });
+    const exec = createExecUpgrade({
+      authenticate: authenticateKey,
+      sessions: servers.execSessions,
+      audit,
+      now,
+      fault,
+    });
+    const upgrade: UpgradeHandler = (request, socket, head) =>
+      (request.url === "/exec" ? exec : stdio).upgrade(request, socket, head);
     const broken = (problem: Problem, requestId: string, ip: string) =>
       recordStray({ audit, throttle, now }, problem, requestId, ip);
     const tcp = await listenTcp((request, response) => front(request, response), { ...wanted, tls, broken });
     address = tcp.address;
-    const outside: SideRoute = (request, response, id) =>
-      approvalPage(request, response, id) || health(request, response, id);
+    const consolePages = createConsole({
+      ...people,
+      audit,
+      throttle,
+      now,
+      level: () => owner.level(),
+      act: runAction(answers),
+      addressOf: (request) => clientAddress(request, trusted),
+      publicUrl,
+    });
+    const outside: SideRoute = async (request, response, id) =>
+      (await consolePages(request, response, id)) ||
+      (await oauth.endpoint(request, response, { requestId: id, ip: clientAddress(request, trusted) })) ||
+      (await health(request, response, id));
     const bound = { host: wanted.host, port: Number(new URL(tcp.address).port) };
-    const front = createFront({ ...shared, names: ownNames(bound, server.publicUrl), side: outside });
-    const socket = await listenSocket(local, home.socket, stdio.upgrade).catch(async (error: unknown) => {
+    certificateOf = createCertificateOf({
+      ofSocket: tcp.certificateOf,
+      header: server.clientCertificateHeader,
+      trusted,
+    });
+    const front = createFront({ ...shared, certificateOf, names: ownNames(bound, server.publicUrl), side: outside });
+    const endRenewal =
+      server.tls === undefined || tls === undefined
+        ? () => {}
+        : renewTls(server.tls, tls, {
+            renew: tcp.renewTls,
+            failed: (why) => log(`the certificates on disk are not in force: ${why}`),
+          });
+    const socket = await listenSocket(local, home.socket, upgrade).catch(async (error: unknown) => {
       await tcp.close();
       throw error;
     });
@@ -357,17 +522,23 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     const sweep = setInterval(() => void approvals.sweep(now()).catch(() => {}), 30_000);
     sweep.unref();
 
+    servedSocket = home.socket;
     return {
       address: tcp.address,
       socket: home.socket,
       async stop() {
         draining = true;
+        servedSocket = undefined;
         watcher.close();
+        endRenewal();
         clearInterval(sweep);
         const closing = Promise.all([tcp.close(), socket.close()]);
         await within(active.idle(), DRAIN_MS);
         sessions.endAll();
+        sse.endAll();
+        subscriptions.endAll();
         stdio.close();
+        await exec.close();
         await within(closing, FLUSH_MS);
         tcp.server.closeAllConnections();
         socket.server.closeAllConnections();
@@ -399,12 +570,6 @@ async function prove(owner: Owner, { key, passphrase }: OwnerProof, needed: Proo
 function needsPassphrase(detail: string): Problem {
   const remedy = "Run the command on a terminal and type the owner's passphrase.";
   return new Problem("denied", { detail, remedy, fields: { rule: "owner:passphrase" } });
-}
-
-function agentFacts(
-  agent: { readonly tenant?: string | undefined; readonly environment?: string | undefined } | undefined,
-) {
-  return agent === undefined ? undefined : { tenant: agent.tenant, environment: agent.environment };
 }
 
 /** `--listen` is judged like the file. */

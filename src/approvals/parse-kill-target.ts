@@ -14,6 +14,7 @@ const FORMS: Readonly<Record<KillKind, { readonly form: RegExp; readonly example
   secret: { form: new RegExp(`^(${NAME}|[a-z][a-z0-9-]*:[\\x21-\\x7e]+)$`), example: "secret:registrar" },
   operation: { form: new RegExp(`^${NAME}(:${NAME})+$`), example: "operation:registrar:records:delete" },
   client: { form: /^[\x21-\x7e]+$/, example: "client:key_3fGh5kLmN8pQ" },
+  user: { form: /^[\x21-\x7e]+$/, example: "user:ann@acme.example" },
 };
 
 export type ParsedKillTarget =
@@ -23,7 +24,7 @@ export type ParsedKillTarget =
 
 /**
  * Reads what a kill names: `agent:NAME`, `service:NAME`, `secret:NAME`, `tenant:NAME`, `operation:SERVICE:OPERATION`,
- * `client:ID` or `all`.
+ * `client:ID`, `user:ID` or `all`.
  *
  * Whether there is such a thing is not looked at: a kill may come before what it stops.
  */

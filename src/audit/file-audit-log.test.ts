@@ -4,10 +4,12 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { FIRST_TIP } from "./audit-chain.ts";
+import { openJournal } from "./commit-journal.ts";
+import { writeSmallFile } from "./durable-files.ts";
 import type { AuditEvent } from "./event.ts";
 import { completed, decided, makeHome, readSegment, type TestHome } from "./evidence.testing.ts";
 import { SegmentedAuditLog } from "./file-audit-log.ts";
-import { createSegment, fillReserve, type SegmentFile, writeSmallFile } from "./segment-file.ts";
+import { createSegment, fillReserve, type SegmentFile } from "./segment-file.ts";
 import { createNoteSigner } from "./signed-note.ts";
 import { verifyAudit } from "./verify-audit.ts";
 
@@ -24,7 +26,8 @@ async function rig(home: TestHome): Promise<Rig> {
   const signer = createNoteSigner("node-1", Buffer.alloc(32, 2));
   await writeSmallFile(home.node, "key.pub", signer.vkey);
   await fillReserve(home.node);
-  const real = await createSegment(home.node, 1);
+  const journal = await openJournal(home.node);
+  const real = await createSegment(home.node, 1, journal);
   const behind = openSync(join(home.node, "000001.jsonl"), "r+");
   let code: string | undefined;
   let ms = 0;
@@ -33,14 +36,15 @@ async function rig(home: TestHome): Promise<Rig> {
     get offset() {
       return real.offset;
     },
-    async append(bytes, written) {
+    async append(text, written) {
       const failing = code;
       code = undefined;
-      if (failing === undefined) return real.append(bytes, written);
+      if (failing === undefined) return real.append(text, written);
       written();
-      writeSync(behind, bytes, 0, bytes.length, real.offset);
+      writeSync(behind, text, real.offset);
       throw Object.assign(new Error(`${failing}: injected`), { code: failing });
     },
+    settle: () => real.settle(),
     abandon: () => {
       closeSync(behind);
       return real.abandon();
@@ -56,6 +60,7 @@ async function rig(home: TestHome): Promise<Rig> {
     segmentBytes: 1 << 20,
     tip: FIRST_TIP,
     segment,
+    journal,
     open: [],
     reserved: true,
   });

@@ -4,12 +4,14 @@
  * One file, although long: the states of a commit and of its failure are one machine, and its invariants are
  *
  * - what was acknowledged is in the file; what was rejected is not, and its place in the chain is given anew;
- * - one batch is on its way to the disk, the next one collects meanwhile, and no timer is involved;
+ * - one batch is on its way to the disk, the next one collects meanwhile, and no timer is involved: a batch waits only
+ *   while the event loop goes on bringing events for it, so that a lone caller never waits;
  * - after any error the descriptor is not trusted again: a failed fdatasync may have dropped the pages it was for.
  */
 import { createHmac } from "node:crypto";
 import { Problem } from "../base/problem.ts";
 import { AuditChain, type ChainTip, type OpenCall } from "./audit-chain.ts";
+import type { CommitJournal } from "./commit-journal.ts";
 import type { AuditEvent, AuditEventType, AuditLog } from "./event.ts";
 import { interruptedCall } from "./interrupted-call.ts";
 import { OpenCalls } from "./open-calls.ts";
@@ -44,6 +46,8 @@ export interface LogStart {
   readonly segmentBytes: number;
   readonly tip: ChainTip;
   readonly segment: SegmentFile;
+  /** `undefined` where there is no room for one. */
+  readonly journal: CommitJournal | undefined;
   readonly open: readonly OpenCall[];
   /** Whether the reserve could be filled. */
   readonly reserved: boolean;
@@ -73,6 +77,9 @@ const MAX_WAITING_CHARS = 32 * 1024 * 1024;
 
 /** How many appends may wait for a recovery. */
 const MAX_WAITING_APPENDS = 10_000;
+
+/** A batch is closed after this many turns of the event loop, although each of them brought more. */
+const GATHER_TURNS_MAX = 64;
 
 /** A commit that takes longer than this is reported as trouble: 10 s. */
 const STALLED_MS = 10_000;
@@ -183,7 +190,9 @@ export class SegmentedAuditLog implements FileAuditLog {
     await this.checkpoint().catch(() => undefined);
     await this.#committed;
     this.#state = { kind: "closed" };
+    await this.#segment.settle().catch(() => undefined);
     await this.#segment.close().catch(() => undefined);
+    await this.#start.journal?.close().catch(() => undefined);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -228,7 +237,7 @@ export class SegmentedAuditLog implements FileAuditLog {
       this.#committed = this.#commit();
     };
     // Where there is more than one caller, what the other sockets of this turn bring shares the commit.
-    if (this.#lastBatchLines > 1) setImmediate(begin);
+    if (this.#lastBatchLines > 1) this.#gather(begin);
     else queueMicrotask(begin);
   }
 
@@ -248,21 +257,36 @@ export class SegmentedAuditLog implements FileAuditLog {
         return;
       }
       this.#acknowledge(batch);
+      if (batch.lines.length > 1) await new Promise<void>((resolve) => this.#gather(resolve));
     }
     this.#committing = undefined;
   }
 
+  /** Waits while each turn of the event loop brings more events: a commit costs the processor as much as a whole call. */
+  #gather(then: () => void): void {
+    let turnsLeft = GATHER_TURNS_MAX;
+    let gathered = -1;
+    const look = () => {
+      const { length } = this.#collecting.lines;
+      if (length === gathered || turnsLeft === 0) return then();
+      turnsLeft -= 1;
+      gathered = length;
+      setImmediate(look);
+    };
+    look();
+  }
+
   async #write(batch: Batch): Promise<void> {
-    const bytes = Buffer.from(`${batch.lines.join("\n")}\n`);
     let tip = this.#durable;
-    await this.#segment.append(bytes, () => {
+    await this.#segment.append(`${batch.lines.join("\n")}\n`, () => {
       tip = this.#chain.tip();
     });
     this.#durable = tip;
   }
 
   async #rotate(): Promise<void> {
-    const next = await createSegment(this.#start.folder, this.#segment.index + 1);
+    await this.#segment.settle();
+    const next = await createSegment(this.#start.folder, this.#segment.index + 1, this.#start.journal);
     await this.#segment.close().catch(() => undefined);
     this.#segment = next;
   }
@@ -317,7 +341,7 @@ export class SegmentedAuditLog implements FileAuditLog {
   async #reopen({ spaceIsShort }: { readonly spaceIsShort: boolean }): Promise<State> {
     const { folder } = this.#start;
     try {
-      this.#segment = await reopenSegment(folder, this.#segment, this.#durable);
+      this.#segment = await reopenSegment(folder, this.#segment, this.#durable, this.#start.journal);
     } catch (error) {
       return this.#broken(reasonOf(error));
     }

@@ -2,18 +2,14 @@ import { mkdir, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
+import { type CommitJournal, openJournal } from "./commit-journal.ts";
+import { syncFolder, writeSmallFile } from "./durable-files.ts";
 import type { AuditEvent } from "./event.ts";
 import { type FileAuditLog, SegmentedAuditLog } from "./file-audit-log.ts";
 import { interruptedCall } from "./interrupted-call.ts";
 import { AuditDamage, type LoadedChain, loadChain } from "./load-chain.ts";
-import {
-  createSegment,
-  fillReserve,
-  reopenSegment,
-  SEGMENT_BYTES,
-  syncFolder,
-  writeSmallFile,
-} from "./segment-file.ts";
+import { type Replayed, replayJournal } from "./replay-journal.ts";
+import { createSegment, fillReserve, reopenSegment, SEGMENT_BYTES } from "./segment-file.ts";
 import { createNoteSigner, type NoteSigner, parseVkey } from "./signed-note.ts";
 
 /** The node's name where there is one node. */
@@ -44,8 +40,9 @@ export interface AuditLogOptions {
 /**
  * Opens a node's evidence for appending, and records what a crash left open.
  *
- * In this order: a torn last line is cut (`audit.repaired`), each permitted call without outcome is completed as
- * `interrupted`, then `node.started` and a checkpoint. All of it is durable when this returns.
+ * In this order: what a loss of power took is put back from the journal, a torn last line is cut (both `audit.repaired`),
+ * each permitted call without outcome is completed as `interrupted`, then `node.started` and a checkpoint. All of it is
+ * durable when this returns.
  *
  * @throws {Problem} `audit_unavailable` when the chain's end is damaged, or nothing can be written.
  */
@@ -55,9 +52,9 @@ export async function openAuditLog(options: AuditLogOptions): Promise<FileAuditL
   const signer = createNoteSigner(node, options.signingSeed);
   const home = join(folder, node);
   try {
-    const { loaded, aside } = await loadOrSetAside(home, { signer, damage, now: now() });
-    const log = await startLog(home, loaded, { ...options, node, signer });
-    await recordOpening(log, { loaded, aside, started: options.started }).catch(async (error: unknown) => {
+    const found = await loadOrSetAside(home, { signer, damage, now: now() });
+    const log = await startLog(home, found.loaded, { ...options, node, signer });
+    await recordOpening(log, { ...found, started: options.started }).catch(async (error: unknown) => {
       await log.close();
       throw error;
     });
@@ -74,14 +71,21 @@ interface SetAside {
   readonly problem: string;
 }
 
+interface Found {
+  readonly loaded: LoadedChain;
+  readonly replayed: Replayed | undefined;
+  readonly aside: SetAside | undefined;
+}
+
 async function loadOrSetAside(
   home: string,
   { signer, damage, now }: { readonly signer: NoteSigner; readonly damage: "refuse" | "set_aside"; readonly now: Date },
-): Promise<{ loaded: LoadedChain; aside: SetAside | undefined }> {
+): Promise<Found> {
   await mkdir(home, { recursive: true, mode: 0o700 });
   const key = parseVkey(signer.vkey)!;
   try {
-    return { loaded: await loadChain(home, key), aside: undefined };
+    const replayed = await replayJournal(home);
+    return { replayed, loaded: await loadChain(home, key), aside: undefined };
   } catch (error) {
     if (!(error instanceof AuditDamage) || damage === "refuse") throw error;
     const aside = `${home}-damaged-${now.toISOString().replace(/[-:.]/g, "").toLowerCase()}`;
@@ -89,18 +93,33 @@ async function loadOrSetAside(
     await mkdir(home, { mode: 0o700 });
     await syncFolder(dirname(home));
     const moved = { moved_to: aside.slice(dirname(home).length + 1), segment: error.segment, problem: error.message };
-    return { loaded: await loadChain(home, key), aside: moved };
+    return { replayed: undefined, loaded: await loadChain(home, key), aside: moved };
   }
 }
 
-async function startLog(
-  home: string,
-  { tip, segment, open }: LoadedChain,
-  options: AuditLogOptions & { readonly node: string; readonly signer: NoteSigner },
-): Promise<SegmentedAuditLog> {
+interface StartOptions extends AuditLogOptions {
+  readonly node: string;
+  readonly signer: NoteSigner;
+}
+
+async function startLog(home: string, loaded: LoadedChain, options: StartOptions): Promise<SegmentedAuditLog> {
   await writeSmallFile(home, "key.pub", `${options.signer.vkey}\n`);
+  const journal = await openJournal(home);
+  return startWithJournal(home, { loaded, journal }, options).catch(async (error: unknown) => {
+    await journal?.close();
+    throw error;
+  });
+}
+
+async function startWithJournal(
+  home: string,
+  { loaded, journal }: { readonly loaded: LoadedChain; readonly journal: CommitJournal | undefined },
+  options: StartOptions,
+): Promise<SegmentedAuditLog> {
+  const { tip, segment, open } = loaded;
   // A torn line is cut here: it stands behind `offset`.
-  const file = segment === undefined ? await createSegment(home, 1) : await reopenSegment(home, segment, tip);
+  const file =
+    segment === undefined ? await createSegment(home, 1, journal) : await reopenSegment(home, segment, tip, journal);
   await syncFolder(dirname(home));
   const reserved = await fillReserve(home).then(
     () => true,
@@ -115,6 +134,7 @@ async function startLog(
     segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
     tip,
     segment: file,
+    journal,
     open,
     reserved,
   });
@@ -122,16 +142,14 @@ async function startLog(
 
 async function recordOpening(
   log: SegmentedAuditLog,
-  opening: {
-    readonly loaded: LoadedChain;
-    readonly aside: SetAside | undefined;
-    readonly started: JsonObject | undefined;
-  },
+  opening: Found & { readonly started: JsonObject | undefined },
 ): Promise<void> {
   const { torn, open } = opening.loaded;
   const events: AuditEvent[] = [];
   if (opening.aside !== undefined)
     events.push({ type: "audit.repaired", code: "set_aside", data: { ...opening.aside } });
+  if (opening.replayed !== undefined)
+    events.push({ type: "audit.repaired", code: "journal_replayed", data: { ...opening.replayed } });
   if (torn !== undefined) events.push({ type: "audit.repaired", code: "torn_line", data: { ...torn } });
   for (const call of open) events.push(interruptedCall(call));
   events.push({ type: "node.started", data: { ...opening.started } });

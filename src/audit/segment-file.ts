@@ -1,6 +1,8 @@
-import { constants, fdatasync, type Mode, writeSync } from "node:fs";
+import { constants, fdatasync, writeSync } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import type { CommitJournal } from "./commit-journal.ts";
+import { FILE_MODE, readAt, syncFolder } from "./durable-files.ts";
 import { segmentName } from "./read-lines.ts";
 
 /** A segment that has reached this size is followed by a new one: 64 MiB. */
@@ -9,7 +11,6 @@ export const SEGMENT_BYTES = 64 * 1024 * 1024;
 /** What is kept back against a full disk, so that calls under way can still be completed on record: 1 MiB. */
 const RESERVE_BYTES = 1024 * 1024;
 
-const FILE_MODE: Mode = 0o600;
 const RESERVE_NAME = "reserve";
 
 /** The segment being written. `offset` is where the next batch goes: everything before it is durable. */
@@ -17,19 +18,25 @@ export interface SegmentFile {
   readonly index: number;
   readonly offset: number;
   /**
-   * Writes at `offset` and makes it durable; only then does `offset` move.
+   * Writes at `offset` and makes it durable, in the journal or here; only then does `offset` move.
    *
    * @param written - Called once it is on its way to the disk: work that can be done while the disk is busy.
    * @throws The system's error. The file may then hold any part of the bytes: see {@link SegmentFile.abandon}.
    */
-  append(bytes: Buffer, written: () => void): Promise<void>;
+  append(text: string, written: () => void): Promise<void>;
+  /** Makes all of it durable here, so that the journal holds nothing that is needed. @throws The system's error. */
+  settle(): Promise<void>;
   /** Cuts what a failed append may have left, as far as this descriptor still can, and closes it. Never throws. */
   abandon(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Creates the next segment; its name is durable when this returns. Takes over one that exists and is empty. */
-export async function createSegment(folder: string, index: number): Promise<SegmentFile> {
+export async function createSegment(
+  folder: string,
+  index: number,
+  journal: CommitJournal | undefined,
+): Promise<SegmentFile> {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
   const handle = await open(join(folder, segmentName(index)), flags, FILE_MODE);
   try {
@@ -39,11 +46,11 @@ export async function createSegment(folder: string, index: number): Promise<Segm
     await handle.close();
     throw error;
   }
-  return segmentFile(handle, index, 0);
+  return segmentFile(handle, { index, offset: 0 }, journal);
 }
 
 /**
- * Opens a segment to go on at `offset`, cutting what stands behind it.
+ * Opens a segment to go on at `offset`, cutting what stands behind it. Durable so when this returns, also in the journal.
  *
  * @param last - The line that must end at `offset`: what was acknowledged must still be there.
  * @throws An error that says what is missing, or the system's.
@@ -52,19 +59,22 @@ export async function reopenSegment(
   folder: string,
   at: { readonly index: number; readonly offset: number },
   last: { readonly hash: string },
+  journal: CommitJournal | undefined,
 ): Promise<SegmentFile> {
   const handle = await open(join(folder, segmentName(at.index)), constants.O_RDWR | constants.O_NOFOLLOW);
   try {
+    await journal?.rewrite(handle);
     const { size } = await handle.stat();
     if (size < at.offset) throw new Error(`${segmentName(at.index)} is shorter than what was written to it`);
     await checkTail(handle, at, last);
     if (size > at.offset) await handle.truncate(at.offset);
     await handle.sync();
+    await journal?.erase();
   } catch (error) {
     await handle.close();
     throw error;
   }
-  return segmentFile(handle, at.index, at.offset);
+  return segmentFile(handle, at, journal);
 }
 
 /** Makes or refills the reserve. @throws The system's error when there is no room for it; no part of it stays. */
@@ -89,42 +99,40 @@ export async function releaseReserve(folder: string): Promise<void> {
   await unlink(join(folder, RESERVE_NAME)).catch(() => undefined);
 }
 
-/** Makes the names in a folder durable. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Writes a small file and makes it durable. */
-export async function writeSmallFile(folder: string, name: string, content: string): Promise<void> {
-  const handle = await open(join(folder, name), "w", FILE_MODE);
-  try {
-    await handle.writeFile(content);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await syncFolder(folder);
-}
-
-function segmentFile(handle: FileHandle, index: number, start: number): SegmentFile {
+function segmentFile(
+  handle: FileHandle,
+  { index, offset: start }: { readonly index: number; readonly offset: number },
+  journal: CommitJournal | undefined,
+): SegmentFile {
   let offset = start;
+  const syncHere = (done: (error: Error | null) => void): void => {
+    fdatasync(handle.fd, (error) => {
+      if (error === null) journal?.restart();
+      done(error);
+    });
+  };
+  /** Writes a batch to where it is read, and to where it is waited for. @returns Its length, and how to wait for it. */
+  const put = (text: string): { length: number; sync: (done: (error: Error | null) => void) => void } => {
+    const staged = journal?.stage({ index, offset }, text);
+    const bytes = staged ?? Buffer.from(text);
+    writeAll(handle.fd, bytes, offset);
+    if (staged === undefined || journal === undefined) return { length: bytes.length, sync: syncHere };
+    journal.write();
+    return { length: bytes.length, sync: (done) => journal.sync(done) };
+  };
   return {
     index,
     get offset() {
       return offset;
     },
-    append: (bytes, written) =>
+    append: (text, written) =>
       new Promise((resolve, reject) => {
-        writeAll(handle.fd, bytes, offset);
+        const { length, sync } = put(text);
         let fault: unknown;
-        fdatasync(handle.fd, (failed) => {
+        sync((failed) => {
           if (failed !== null || fault !== undefined) return reject(failed ?? fault);
-          offset += bytes.length;
+          journal?.keep();
+          offset += length;
           resolve();
         });
         try {
@@ -133,9 +141,14 @@ function segmentFile(handle: FileHandle, index: number, start: number): SegmentF
           fault = error;
         }
       }),
+    async settle() {
+      await handle.datasync();
+      await journal?.erase();
+    },
     async abandon() {
       await handle.truncate(offset).catch(() => undefined);
       await handle.close().catch(() => undefined);
+      await journal?.withdraw();
     },
     close: () => handle.close(),
   };
@@ -163,9 +176,8 @@ async function checkTail(
 ): Promise<void> {
   if (at.offset === 0) return;
   const length = Math.min(at.offset, TAIL_BYTES);
-  const tail = Buffer.alloc(length);
-  const { bytesRead } = await handle.read(tail, 0, length, at.offset - length);
-  if (bytesRead !== length || !tail.toString("latin1").endsWith(`,"hash":"${last.hash}"}\n`)) {
+  const tail = await readAt(handle, length, at.offset - length);
+  if (!tail.toString("latin1").endsWith(`,"hash":"${last.hash}"}\n`)) {
     throw new Error(`${segmentName(at.index)} no longer ends as it was written`);
   }
 }

@@ -147,6 +147,8 @@ export interface ProblemFields {
   readonly approval_id?: string;
   readonly approval_url?: string;
   readonly expires_at?: string;
+  /** The scopes that the token lacks, joined by spaces; becomes the challenge's (RFC 6750 §3). */
+  readonly scope?: string;
   /** Seconds; becomes `Retry-After`. */
   readonly retry_after?: number;
 }
@@ -156,6 +158,8 @@ export interface ProblemOptions {
   readonly detail?: string;
   readonly remedy?: string;
   readonly fields?: ProblemFields;
+  /** Headers of its answer over HTTP, lower case: a challenge. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** For the audit trail only: the precise reason. Never crosses the wire. */
   readonly reason?: string;
   readonly cause?: unknown;
@@ -168,6 +172,7 @@ export class Problem extends Error {
   readonly title: string;
   readonly remedy: string;
   readonly fields: ProblemFields;
+  readonly headers: Readonly<Record<string, string>> | undefined;
   /** For the audit trail only. */
   readonly reason: string | undefined;
 
@@ -180,6 +185,7 @@ export class Problem extends Error {
     this.title = kind.title;
     this.remedy = options.remedy ?? kind.remedy;
     this.fields = options.fields ?? {};
+    this.headers = options.headers;
     this.reason = options.reason;
   }
 }

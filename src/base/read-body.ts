@@ -5,6 +5,11 @@ import { Problem } from "./problem.ts";
 const FREE_CHUNKS = 10_000;
 const CHUNK_BYTES = 16;
 
+/** Whether a request announces a body (RFC 9112 §6). */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
+}
+
 /**
  * Reads a request's whole body, up to a limit.
  *
@@ -14,7 +19,7 @@ const CHUNK_BYTES = 16;
 export function readBody(request: IncomingMessage, limitBytes: number): Promise<Uint8Array | undefined> {
   const declared = request.headers["content-length"];
   if (declared !== undefined && Number(declared) > limitBytes) return Promise.reject(tooLarge(limitBytes));
-  if (declared === undefined && request.headers["transfer-encoding"] === undefined) return Promise.resolve(undefined);
+  if (!hasBody(request)) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
     let body: Buffer | undefined;
     let size = 0;

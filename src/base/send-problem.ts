@@ -40,6 +40,11 @@ function withSdkError(document: ProblemDocument): object {
 /** What a 401 must say (RFC 6750 §3); the words never tell why. */
 const CHALLENGE = 'Bearer realm="doorward", error="invalid_token"';
 
+/** Names of operations have no character that would need quoting. */
+function scopeChallenge(scope: string): string {
+  return `Bearer realm="doorward", error="insufficient_scope", scope="${scope}"`;
+}
+
 /**
  * Sends a refusal. Does nothing when the head is out already: cut the connection then.
  *
@@ -63,7 +68,9 @@ export function sendProblem(
     "doorward-request-id": requestId,
     "doorward-error": problem.code,
     ...(problem.status === 401 ? { "www-authenticate": CHALLENGE } : {}),
+    ...(problem.fields.scope === undefined ? {} : { "www-authenticate": scopeChallenge(problem.fields.scope) }),
     ...(retryAfter === undefined ? {} : { "retry-after": String(Math.max(1, Math.ceil(retryAfter))) }),
+    ...problem.headers,
     ...headers,
   });
   finish(response.req.method === "HEAD" ? undefined : body);

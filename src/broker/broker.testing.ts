@@ -112,6 +112,12 @@ export function stageBroker(rules: Rules = STAGED_RULES) {
         return { redacted: 0, resume: () => {}, abort: (problem) => staged.fail(problem) };
       },
     },
+    upstreams: {
+      send() {
+        throw new Error("no MCP server is staged");
+      },
+    },
+    pins: { held: () => undefined },
     holds: {
       async answer() {
         await pass("hold");

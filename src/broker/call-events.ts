@@ -118,14 +118,16 @@ function scopeOf({ operations }: Decision): Record<string, JsonValue> {
   return { scopes: operations.map(({ scope }) => scope) };
 }
 
-function context({ door, principal }: CallRequest): Record<string, JsonValue | undefined> {
+function context({ door, principal, egress, raw }: CallRequest): Record<string, JsonValue | undefined> {
   return {
     door,
+    ...(egress === undefined || raw.kind === "mcp" ? {} : { origin: raw.origin, during: egress.during }),
     client: principal.client,
     ip: principal.ip,
     environment: principal.environment,
     purpose: principal.purpose,
     task: principal.task,
+    role: principal.stated?.role,
   };
 }
 
@@ -143,7 +145,9 @@ function described(request: CanonicalRequest, digest: Digest): Record<string, Js
 }
 
 /** What is known of a request that has no canonical form: its method and path, without the query's values. */
-function raw({ raw: { method, target, body } }: CallRequest): Record<string, JsonValue | undefined> {
+function raw({ raw }: CallRequest): Record<string, JsonValue | undefined> {
+  if (raw.kind === "mcp") return { method: raw.method, path: `/${raw.name.slice(0, TEXT_LIMIT)}` };
+  const { method, target, body } = raw;
   const path = target.split(/[?#]/, 1)[0] ?? "";
   return { method: method.slice(0, 32), path: path.slice(0, TEXT_LIMIT), body_bytes: body?.length };
 }

@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { readConfigText } from "../config/load-config.ts";
 import type { Config, Finding } from "../config/schema.ts";
 import { compileInSteps } from "../policy/compile-snapshot.ts";
-import { type CheckedConfig, checkConfigText, emptyFile, missingFile } from "./check-config.ts";
+import { type CheckedConfig, type CheckPlaces, checkConfigText, emptyFile, missingFile } from "./check-config.ts";
 
 /** Smaller files are checked in milliseconds, which a worker's start would not win back. */
 const INLINE_BYTES = 16 * 1024;
@@ -25,14 +25,14 @@ type FromWorker =
  *
  * @returns As `checkConfigFile` does. Throws only for faults of the program.
  */
-export async function checkConfigAside(path: string): Promise<CheckedConfig> {
+export async function checkConfigAside(path: string, places: CheckPlaces = {}): Promise<CheckedConfig> {
   const text = await readConfigText(path);
   if (!text.ok) return { ok: false, findings: [text.finding] };
   if (text.missing) return { ok: false, findings: [missingFile(path)] };
   // An editor may empty a file before it fills it: where rules were in force, nothing at all is no intention.
   if (text.bytes.length === 0) return { ok: false, findings: [emptyFile(path)] };
-  if (text.bytes.length <= INLINE_BYTES) return checkConfigText(text.bytes, path);
-  const checked = await inWorker(text.bytes, path);
+  if (text.bytes.length <= INLINE_BYTES) return checkConfigText(text.bytes, path, places);
+  const checked = await inWorker({ bytes: text.bytes, path, places });
   if (!checked.ok) return checked;
   const { config, authorities, warnings } = checked;
   const steps = compileInSteps(config, { authorities });
@@ -50,10 +50,17 @@ export async function checkConfigAside(path: string): Promise<CheckedConfig> {
   }
 }
 
-function inWorker(bytes: Uint8Array, path: string): Promise<FromWorker> {
+/** What the worker is given. */
+export interface CheckTask {
+  readonly bytes: Uint8Array;
+  readonly path: string;
+  readonly places: CheckPlaces;
+}
+
+function inWorker(task: CheckTask): Promise<FromWorker> {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const worker = new Worker(new URL(`./check-config-worker.${extension}`, import.meta.url), {
-    workerData: { bytes, path },
+    workerData: task,
   });
   return new Promise((resolve, reject) => {
     worker.on("message", (message: FromWorker) => resolve(message));

@@ -1,6 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { readConfigText } from "../config/load-config.ts";
 import { type ParsedConfig, parseConfig, toFindings } from "../config/parse-config.ts";
+import { checkSandboxPaths } from "../config/sandbox-path.ts";
 import type { Config, Finding, Locate } from "../config/schema.ts";
 import { classifyHost, mayDial } from "../egress/classify-address.ts";
 import { compileSnapshot } from "../policy/compile-snapshot.ts";
@@ -23,24 +25,39 @@ export type CheckedConfig =
     }
   | { readonly ok: false; readonly findings: readonly Finding[] };
 
+/** What of this machine a file is checked against. */
+export interface CheckPlaces {
+  /** Doorward's home, which no sandbox may open. Absent: not checked; the sandbox itself refuses it when it starts. */
+  readonly home?: string | undefined;
+}
+
 /**
  * Reads and checks the whole of a doorward.yaml: shape, names, addresses, paths, schemas, rules, the types of conditions.
  *
  * @param options - `mustExist`: a missing file is a finding instead of an empty one.
  * @returns All findings at once. Never throws.
  */
-export async function checkConfigFile(path: string, options: { readonly mustExist: boolean }): Promise<CheckedConfig> {
+export async function checkConfigFile(
+  path: string,
+  options: CheckPlaces & { readonly mustExist: boolean },
+): Promise<CheckedConfig> {
   const text = await readConfigText(path);
   if (!text.ok) return { ok: false, findings: [text.finding] };
   if (text.missing && options.mustExist) return { ok: false, findings: [missingFile(path)] };
-  return checkConfigText(text.bytes, path);
+  return checkConfigText(text.bytes, path, options);
 }
 
 /** The same for a text that is not on disk yet; `path` is where its relative references begin. */
-export async function checkConfigText(bytes: Uint8Array, path: string): Promise<CheckedConfig> {
+export async function checkConfigText(
+  bytes: Uint8Array,
+  path: string,
+  { home }: CheckPlaces = {},
+): Promise<CheckedConfig> {
   const parsed = parseConfig(bytes, { classifyHost: judgeHost, path });
   if (!parsed.ok) return { ok: false, findings: await withCompiled(parsed) };
   const { authorities, findings } = await readAuthorities(parsed.config, parsed.locate);
+  if (home !== undefined)
+    findings.push(...toFindings(checkSandboxPaths(parsed.config, { home, file: resolve(path) }), parsed.locate));
   const compiled = compileSnapshot(parsed.config, { authorities });
   if (!compiled.ok) findings.push(...toFindings(compiled.faults, parsed.locate));
   if (!compiled.ok || findings.length > 0) return { ok: false, findings: inOrder([...findings, ...parsed.warnings]) };
@@ -50,26 +67,8 @@ export async function checkConfigText(bytes: Uint8Array, path: string): Promise<
     authorities,
     bytes,
     locate: parsed.locate,
-    warnings: inOrder([...parsed.warnings, ...unreachableQuorums(parsed.config, parsed.locate)]),
+    warnings: parsed.warnings,
   };
-}
-
-/** People who can answer an approval in this version: the owner. */
-const APPROVERS = 1;
-
-function unreachableQuorums({ policies }: Config, locate: Locate): readonly Finding[] {
-  const faults = policies.flatMap(({ approvers }, index) =>
-    approvers === undefined || approvers.quorum <= APPROVERS
-      ? []
-      : [
-          {
-            path: ["policies", index, "approvers", "quorum"],
-            problem: `a quorum of ${approvers.quorum} cannot be reached: there is one approver, the owner`,
-            remedy: "write `quorum: 1`, or leave it: such calls stay held",
-          },
-        ],
-  );
-  return toFindings(faults, locate, "warning");
 }
 
 /** What a host's spelling says of it, in the file's words. */

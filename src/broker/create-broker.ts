@@ -5,23 +5,29 @@
 
 import type { AuditEvent, AuditLog } from "../audit/event.ts";
 import { Problem } from "../base/problem.ts";
+import { pairingsOf } from "../config/credential-pairings.ts";
+import type { CredentialConfig } from "../config/schema.ts";
 import type { AnswerSink, Exchange } from "../egress/answer.ts";
 import type { OutboundRequest } from "../egress/outbound-request.ts";
 import { knowsService } from "../policy/check-agent.ts";
 import type { LocalCounters } from "../policy/counters.ts";
-import { type Decision, decide } from "../policy/decide.ts";
-import { denyKilled, denyUnknownService } from "../policy/decision.ts";
+import { type Decision, decide, type Question } from "../policy/decide.ts";
+import { deny, denyKilled, denyUnknownService } from "../policy/decision.ts";
 import { findKill, type Kill } from "../policy/kills.ts";
 import type { CompiledService, Snapshot } from "../policy/snapshot.ts";
-import { type CanonicalRequest, canonicalise } from "../request/canonicalise.ts";
-import type { Vault } from "../vault/create-vault.ts";
+import type { CanonicalRequest } from "../request/canonical-request.ts";
+import type { Lease, Vault } from "../vault/create-vault.ts";
 import type { ActiveCall, ActiveCalls, KillableCall } from "./active-calls.ts";
+import { approvedRelay } from "./approved-relay.ts";
 import { completedEvent, decidedEvent, type Outcome, refusedEvent } from "./call-events.ts";
 import type { CallRequest, RunningCall } from "./call-request.ts";
+import { canonicaliseCall } from "./canonicalise-call.ts";
+import { decideEgressCall } from "./decide-egress-call.ts";
 import type { Holds } from "./hold-call.ts";
 import { prepareOutbound } from "./prepare-outbound.ts";
 import { decideOwnCall } from "./preview-call.ts";
 import type { RecentDecisions } from "./recent-decisions.ts";
+import type { ItemPins, Relay, UpstreamSender } from "./upstream-call.ts";
 
 export interface BrokerDeps {
   /** The rules in force now, kills included. Read once per call; kills are read again when the evidence is durable. */
@@ -30,6 +36,9 @@ export interface BrokerDeps {
   readonly counters: LocalCounters;
   readonly vault: Pick<Vault, "lease">;
   readonly egress: { send(request: OutboundRequest, sink: AnswerSink): Exchange };
+  /** Where MCP calls go. */
+  readonly upstreams: UpstreamSender;
+  readonly pins: ItemPins;
   readonly holds: Holds;
   readonly active: ActiveCalls;
   readonly recent: RecentDecisions;
@@ -39,6 +48,8 @@ export interface BrokerDeps {
   /** Told of what is our own fault; never of anything that a caller sent. */
   readonly fault: (error: unknown, requestId: string) => void;
 }
+
+type LeasedCredential = { readonly credential: CredentialConfig; readonly lease: Lease } | undefined;
 
 export interface Broker {
   /**
@@ -111,7 +122,7 @@ class Running implements RunningCall, ActiveCall {
     if (service === undefined || !this.#mayKnow(snapshot, service)) {
       return this.#deny(unknownService(this.#request.service), undefined, undefined);
     }
-    const canonical = canonicalise(this.#request.raw, { ...service.form, door: this.#request.door });
+    const canonical = canonicaliseCall(this.#request, service);
     if (!canonical.ok) return this.#deny(canonical.problem, undefined, undefined);
     const { request } = canonical;
 
@@ -119,8 +130,9 @@ class Running implements RunningCall, ActiveCall {
     const { counters } = this.#deps;
     let decision =
       this.#request.own === undefined
-        ? decide({ snapshot, principal, service, request, now: at, counters })
+        ? this.#decide({ snapshot, principal, service, request, now: at, counters })
         : decideOwnCall(this.#request.own, service, request);
+    if (request.mcp !== undefined) decision = this.#unlessHeld(decision, request);
     this.#judged = { decision, canonical: request };
     let approval: string | undefined;
     if (decision.kind === "ask") {
@@ -144,17 +156,52 @@ class Running implements RunningCall, ActiveCall {
     this.#remember("permit", undefined, decision.rules, request);
 
     this.#checkStopped();
-    const lease = await this.#lease(service);
+    const lease = await this.#lease(service, request);
     this.#checkStopped();
-    this.#send(
-      prepareOutbound({ service, request, lease, publicBase: this.#request.publicBase, door: this.#request.door }),
-    );
+    const { relay } = this.#request;
+    const told = approval === undefined || relay === undefined ? relay : approvedRelay(relay);
+    this.#send((sink) => this.#begin(service, request, { lease, relay: told }, sink));
+  }
+
+  /** Hands the call to whoever speaks to its service. */
+  #begin(
+    service: CompiledService,
+    request: CanonicalRequest,
+    { lease, relay }: { readonly lease: LeasedCredential; readonly relay: Relay | undefined },
+    sink: AnswerSink,
+  ): Exchange {
+    const { egress, upstreams } = this.#deps;
+    const { requestId, principal, publicBase, door, egress: program } = this.#request;
+    if (service.kind === "mcp" && request.mcp !== undefined) {
+      const { timeoutMs, responseBytes } = service.config.limits;
+      return upstreams.send({ requestId, principal, service, request, lease, relay, timeoutMs, responseBytes }, sink);
+    }
+    const placeholder = program?.placeholder;
+    return egress.send(prepareOutbound({ service, request, lease, publicBase, door, placeholder }), sink);
+  }
+
+  #decide(question: Question): Decision {
+    return this.#request.egress === undefined ? decide(question) : decideEgressCall(question, this.#request);
+  }
+
+  /** Nobody is asked to approve what was changed behind everybody's back: a pin denies before a person is asked. */
+  #unlessHeld(decision: Decision, { mcp }: CanonicalRequest): Decision {
+    if (decision.kind === "deny") return decision;
+    const held = this.#deps.pins.held(this.#request.service, mcp!);
+    if (held === undefined) return decision;
+    const { message: detail, remedy, fields } = held;
+    const rules = fields.rule === undefined ? [] : [fields.rule];
+    return deny("denied", { rules, operations: decision.operations, reason: "held", detail, remedy });
   }
 
   /** Asked before the request is read: what is wrong with it would tell that the service is there. */
   #mayKnow(snapshot: Snapshot, service: CompiledService): boolean {
-    const { principal, own } = this.#request;
-    return own !== undefined || knowsService(snapshot.agents.get(principal.agent), service, principal);
+    const { principal, own, egress } = this.#request;
+    return (
+      own !== undefined ||
+      egress?.by === "server" ||
+      knowsService(snapshot.agents.get(principal.agent), service, principal)
+    );
   }
 
   /** A kill or a departure that came while the evidence was being written, or the credential fetched. */
@@ -164,16 +211,17 @@ class Running implements RunningCall, ActiveCall {
     if (kill !== undefined) throw killed(kill);
   }
 
-  async #lease(service: CompiledService) {
-    const { credential, url } = service.config;
-    if (credential === undefined) return undefined;
-    const pairing = { service: service.config.name, origin: url.origin };
+  async #lease(service: CompiledService, request: CanonicalRequest): Promise<LeasedCredential> {
+    const { name, credential } = service.config;
+    const origin = leaseOrigin(service, request);
+    if (credential?.secret === undefined || origin === undefined) return undefined;
+    const pairing = { service: name, origin };
     return { credential, lease: await this.#deps.vault.lease(credential.secret, pairing, this.#deps.now()) };
   }
 
-  #send(outbound: OutboundRequest): void {
+  #send(begin: (sink: AnswerSink) => Exchange): void {
     this.#sent = true;
-    this.#exchange = this.#deps.egress.send(outbound, {
+    this.#exchange = begin({
       head: (head) => {
         this.#status = head.status;
         this.streaming = true;
@@ -296,10 +344,12 @@ class Running implements RunningCall, ActiveCall {
     rules: readonly string[],
     request: CanonicalRequest | undefined,
   ): void {
-    const { agent, client } = this.#request.principal;
+    const { agent, client, user, tenant } = this.#request.principal;
     this.#deps.recent.remember(this.#request.requestId, {
       agent,
       client,
+      user,
+      tenant,
       decision,
       code: problem?.code,
       // Of a service that the caller may not know of, nothing is told but the words for a missing one.
@@ -331,6 +381,19 @@ class Running implements RunningCall, ActiveCall {
   }
 }
 
+/** Where the secret would go; `undefined` when nothing of this call needs it. */
+function leaseOrigin(service: CompiledService, { origin }: CanonicalRequest): string | undefined {
+  if (service.kind === "http") return service.config.url.origin;
+  // A server's own request carries the secret to the places that are named for it, and nothing to the others, whose answers
+  // are looked through for it all the same: what the one was sent, the other may show.
+  if (origin !== undefined) {
+    const places = pairingsOf(service.config).map((pair) => pair.origin);
+    return places.includes(origin) ? origin : places[0];
+  }
+  const { server } = service.config;
+  return server.transport === "http" ? server.url.origin : undefined;
+}
+
 /** The words of a decision that the same kill would have denied. */
 function killed(kill: Kill): Problem {
   return denial(denyKilled(kill));
@@ -343,6 +406,7 @@ function denial(decision: Decision & { kind: "deny" }): Problem {
     reason: decision.reason,
     fields: {
       ...(decision.rules[0] === undefined ? {} : { rule: decision.rules[0] }),
+      ...(decision.scopes === undefined ? {} : { scope: decision.scopes.join(" ") }),
       ...(decision.retryAfterSeconds === undefined ? {} : { retry_after: decision.retryAfterSeconds }),
     },
   });

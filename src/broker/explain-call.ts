@@ -1,4 +1,6 @@
+import type { JsonObject } from "../base/json.ts";
 import { PROBLEMS } from "../base/problem.ts";
+import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
 import { knowsService } from "../policy/check-agent.ts";
 import type { Counters } from "../policy/counters.ts";
@@ -7,6 +9,7 @@ import { explain } from "../policy/explain.ts";
 import type { Snapshot } from "../policy/snapshot.ts";
 import type { TracedRule } from "../policy/trace.ts";
 import { canonicalise } from "../request/canonicalise.ts";
+import { canonicaliseMcp, MCP_METHODS, type RawMcpCall } from "../request/mcp-call.ts";
 import type { RawRequest } from "../request/raw-request.ts";
 
 /** What would become of a call, in the contract's form. */
@@ -45,7 +48,9 @@ export function createExplainer(deps: {
       const { detail, remedy } = denyUnknownService(name, "no_such_service");
       return { decision: "deny", code: "unknown_service", rules: [], detail, remedy };
     }
-    const canonical = canonicalise(raw, { ...service.form, door });
+    const mcp = service.kind === "mcp" ? describedMcpCall(raw) : undefined;
+    const canonical =
+      mcp === undefined ? canonicalise(raw, { ...service.form, door }) : canonicaliseMcp(mcp, service.form);
     if (!canonical.ok) {
       const { code, message, remedy } = canonical.problem;
       return { decision: "deny", code, rules: [], detail: message, remedy };
@@ -71,4 +76,31 @@ export function createExplainer(deps: {
       request: { method: request.method, path: request.path, query: request.search, dropped_headers: request.dropped },
     };
   };
+}
+
+/**
+ * An MCP call as `policy explain` writes it: `tools/call` for the method, the item's name for the path, the arguments for
+ * the body. A path as an explanation shows it (`/get_issue`) is read back.
+ */
+function describedMcpCall({ method, target, body }: RawRequest): RawMcpCall | undefined {
+  const known = MCP_METHODS.find((each) => each === method);
+  if (known === undefined) return undefined;
+  const parsed = body === undefined ? undefined : parseStrictJson(body);
+  const value = parsed?.ok === true ? parsed.value : {};
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  return {
+    kind: "mcp",
+    method: known,
+    name: target.startsWith("/") ? decoded(target.slice(1)) : target,
+    arguments: isObject ? (value as JsonObject) : {},
+    lossy: parsed?.ok === true && parsed.lossy,
+  };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

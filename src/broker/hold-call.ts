@@ -95,11 +95,12 @@ async function ask(deps: HoldsDeps, asked: AskedCall, held: Held): Promise<Appro
 
 /** The whole call, as a person reads it. The credential is not in it: it is put on later. */
 function shown(service: CompiledService, request: CanonicalRequest): JsonValue {
-  const { method, path, search, headers, body } = request;
-  const { origin, basePath } = service.config.url;
+  const { method, path, search, headers, body, mcp } = request;
+  if (mcp !== undefined) return { method, name: mcp.name, arguments: mcp.arguments };
+  const base = service.kind === "http" ? service.config.url.origin + service.config.url.basePath : request.origin;
   return {
     method,
-    url: origin + basePath + path + search,
+    url: (base ?? "") + path + search,
     headers: headers.map(([name, value]) => `${name}: ${value}`),
     body: body === undefined ? null : shownBody(body),
   };

@@ -1,5 +1,5 @@
 import type { JsonValue } from "../base/json.ts";
-import type { Principal } from "../identity/principal.ts";
+import { isSameCaller, type Principal } from "../identity/principal.ts";
 import type { Decision } from "../policy/decision.ts";
 
 /** Decisions remembered, so that a refusal can be explained afterwards; the evidence keeps all. */
@@ -9,6 +9,8 @@ const REMEMBERED = 10_000;
 interface RecentDecision {
   readonly agent: string;
   readonly client: string;
+  readonly user: string | undefined;
+  readonly tenant: string | undefined;
   readonly decision: "permit" | "ask" | "deny";
   readonly code: string | undefined;
   readonly rules: readonly string[];
@@ -36,7 +38,7 @@ export function createRecentDecisions(): RecentDecisions {
     },
     find(requestId, principal) {
       const found = decisions[ids.lastIndexOf(requestId)];
-      if (found === undefined || found.agent !== principal.agent || found.client !== principal.client) return undefined;
+      if (found === undefined || !isSameCaller(found, principal)) return undefined;
       const { decision, code, rules, detail, remedy, dropped } = found;
       return {
         request_id: requestId,

@@ -6,11 +6,15 @@ import type { Principal } from "../identity/principal.ts";
 export interface EarlyRefusal {
   readonly requestId: string;
   readonly principal: Principal;
-  readonly door: "api" | "mcp";
+  readonly door: "api" | "mcp" | "egress";
   readonly code: ProblemCode;
   /** Ours; for the evidence. */
   readonly reason: string;
   readonly service?: string;
+  /** Absent: none spoke. */
+  readonly rules?: readonly string[];
+  /** Of a program behind the egress proxy: where it wanted to go, and the calls that were under way. */
+  readonly egress?: { readonly target: string | undefined; readonly during: readonly string[] };
 }
 
 /**
@@ -19,7 +23,7 @@ export interface EarlyRefusal {
  * @throws {Problem} `audit_unavailable`.
  */
 export function recordRefusal(audit: AuditLog, refusal: EarlyRefusal): Promise<void> {
-  const { requestId, principal, door, code, reason, service } = refusal;
+  const { requestId, principal, door, code, reason, service, rules = [], egress } = refusal;
   return audit.append({
     type: "call.decided",
     request_id: requestId,
@@ -27,8 +31,8 @@ export function recordRefusal(audit: AuditLog, refusal: EarlyRefusal): Promise<v
     tenant: principal.tenant,
     service: service?.slice(0, 64),
     decision: "deny",
-    rules: [],
+    rules,
     code,
-    data: { door, client: principal.client, ip: principal.ip, reason: reason.slice(0, 500) },
+    data: { door, ...egress, client: principal.client, ip: principal.ip, reason: reason.slice(0, 500) },
   });
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { AuditLog } from "../audit/event.ts";
 import { Problem } from "../base/problem.ts";
+import { pairingsOf, peoplePairings } from "../config/credential-pairings.ts";
 import type { Finding } from "../config/schema.ts";
 import { withKills } from "../policy/compile-snapshot.ts";
 import type { Kill } from "../policy/kills.ts";
@@ -35,7 +36,12 @@ export interface RulesInForce {
   load(by: "start" | "file" | "signal" | "owner"): Promise<LoadAnswer>;
   /** Puts these kills in force at once. */
   setKills(kills: readonly Kill[]): void;
+  /** Puts something in force beside the file, as a drill does; `undefined` ends it. */
+  setOverlay(overlay: Overlay | undefined): void;
 }
+
+/** What turns the rules of the file into those in force. */
+type Overlay = (snapshot: Snapshot) => Snapshot;
 
 export interface RulesDeps {
   readonly check: () => Promise<CheckedConfig>;
@@ -52,6 +58,9 @@ export interface RulesDeps {
 
 export function createRules(deps: RulesDeps): RulesInForce {
   let current: Snapshot | undefined;
+  /** What the file says, without kills. */
+  let ofFile: Snapshot | undefined;
+  let overlay: Overlay | undefined;
   let kills: readonly Kill[] = [];
   let state: RulesState = { snapshot: undefined, loadedAt: undefined, findings: [], warnings: [] };
   let turn: Promise<unknown> = Promise.resolve();
@@ -61,7 +70,7 @@ export function createRules(deps: RulesDeps): RulesInForce {
     state = { ...state, findings };
     if (!same) {
       await deps.audit
-        .append({ type: "config.refused", data: { findings: findings.length, first: describe(findings[0]) } })
+        .append({ type: "config.refused", data: { findings: findings.length, first: describe(firstError(findings)) } })
         .catch(() => {});
       deps.changed(state);
     }
@@ -80,17 +89,27 @@ export function createRules(deps: RulesDeps): RulesInForce {
       return { ok: true, changed: false, warnings };
     }
     const now = deps.now();
+    const pairings = [
+      ...[...snapshot.services.values()].flatMap(({ config }) => pairingsOf(config)),
+      ...peoplePairings(snapshot.config.people),
+    ];
     // The evidence first: rules that nobody can prove were loaded are not loaded.
     await deps.audit.append({
       type: "config.loaded",
       data: { snapshot: snapshot.id, digest, services: snapshot.services.size, agents: snapshot.agents.size, by },
     });
-    await deps.vault.bindServices(pairingsOf(snapshot), "bind", now);
+    await deps.vault.bindServices(pairings, "bind", now);
     await accept(digest);
-    current = withKills(snapshot, kills);
+    ofFile = snapshot;
+    dress();
     state = { snapshot: snapshot.id, loadedAt: now, findings: [], warnings };
     deps.changed(state);
     return { ok: true, changed: true, warnings };
+  };
+
+  const dress = () => {
+    if (ofFile === undefined) return;
+    current = withKills(overlay === undefined ? ofFile : overlay(ofFile), kills);
   };
 
   const accept = async (digest: string) => {
@@ -99,7 +118,7 @@ export function createRules(deps: RulesDeps): RulesInForce {
 
   return {
     snapshot() {
-      if (current === undefined) throw notLoaded(state.findings[0]);
+      if (current === undefined) throw notLoaded(firstError(state.findings));
       return current;
     },
     state: () => state,
@@ -115,15 +134,11 @@ export function createRules(deps: RulesDeps): RulesInForce {
       kills = next;
       if (current !== undefined) current = withKills(current, kills);
     },
+    setOverlay(next) {
+      overlay = next;
+      dress();
+    },
   };
-}
-
-function pairingsOf(snapshot: Snapshot) {
-  return [...snapshot.services.values()].flatMap(({ config }) =>
-    config.credential === undefined
-      ? []
-      : [{ ref: config.credential.secret, service: config.name, origin: config.url.origin }],
-  );
 }
 
 function notLoaded(finding: Finding | undefined): Problem {
@@ -143,6 +158,11 @@ function unaccepted(): Finding {
     remedy: "look at the change and run `doorward policy accept`",
     severity: "error",
   };
+}
+
+/** What keeps a file from loading; warnings stand among the errors, in the order of the file. */
+function firstError(findings: readonly Finding[]): Finding | undefined {
+  return findings.find(({ severity }) => severity === "error") ?? findings[0];
 }
 
 function describe(finding: Finding | undefined): string | undefined {

@@ -17,6 +17,9 @@ export interface AdminClient extends AsyncDisposable {
 
 /** How long an answer of the daemon may take. */
 const ANSWER_MS = 60_000;
+/** The same where an MCP server is started, for which a package may have to be installed. */
+const START_ANSWER_MS = 6 * 60_000;
+const STARTING_ACTIONS = new Set(["service.add", "service.test"]);
 /** A preview may be nested as deep as a service's answer, and stands in ours. */
 const ANSWER_DEPTH = 1_000;
 const PASSPHRASE_RULE = "owner:passphrase";
@@ -105,7 +108,13 @@ function overSocket(
     headers["doorward-passphrase"] = Buffer.from(call.passphrase, "utf8").toString("base64");
   return new Promise((resolve, reject) => {
     const request = httpRequest(
-      { socketPath, method: "POST", path: `/admin/v1/${call.action}`, headers, timeout: ANSWER_MS },
+      {
+        socketPath,
+        method: "POST",
+        path: `/admin/v1/${call.action}`,
+        headers,
+        timeout: STARTING_ACTIONS.has(call.action) ? START_ANSWER_MS : ANSWER_MS,
+      },
       (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));

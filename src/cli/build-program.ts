@@ -5,16 +5,21 @@ import { addAgentCommands } from "./commands-agent.ts";
 import { addApprovalCommands } from "./commands-approvals.ts";
 import { addAuditCommands } from "./commands-audit.ts";
 import { addDaemonCommands } from "./commands-daemon.ts";
+import { addDoctorCommand } from "./commands-doctor.ts";
+import { addDrillCommand } from "./commands-drill.ts";
+import { addExecCommand } from "./commands-exec.ts";
 import { addKillCommands } from "./commands-kill.ts";
+import { addPersonCommands } from "./commands-person.ts";
 import { addPolicyCommands } from "./commands-policy.ts";
 import { addSecretCommands } from "./commands-secret.ts";
 import { addServiceCommands } from "./commands-service.ts";
+import { addTokenCommands } from "./commands-token.ts";
 import { printCompletion } from "./completion.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
 import { addTryCommand } from "./try-tour.ts";
 
 /** Commands of the design that this version does not have. */
-const NOT_BUILT = ["import", "restore", "grants", "drill", "report", "inventory", "exec", "doctor"];
+const NOT_BUILT = ["import", "restore", "grants", "report", "inventory"];
 
 /** Builds the command tree; commands that are not built yet say so and fail. */
 export function buildProgram(cli: Cli): Command {
@@ -37,10 +42,15 @@ export function buildProgram(cli: Cli): Command {
   addServiceCommands(program, cli);
   addSecretCommands(program, cli);
   addAgentCommands(program, cli);
+  addTokenCommands(program, cli);
   addPolicyCommands(program, cli);
   addApprovalCommands(program, cli);
+  addPersonCommands(program, cli);
   addKillCommands(program, cli);
+  addDrillCommand(program, cli);
   addAuditCommands(program, cli);
+  addDoctorCommand(program, cli);
+  addExecCommand(program, cli);
   program
     .command("connect")
     .description("what an MCP client starts: relays its stdio to the daemon")

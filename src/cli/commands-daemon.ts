@@ -12,6 +12,16 @@ import { CommandFailure, EXIT } from "./exit-status.ts";
 /** How long a daemon waits for an offline command to end, or for its predecessor. */
 const LOCK_WAIT_MS = 3_000;
 
+interface ShownServer {
+  readonly service: string;
+  readonly state: string;
+  readonly mode: string | null;
+  readonly limits: { readonly [name: string]: string } | null;
+  readonly calls: number;
+  readonly ignored: number;
+  readonly failure: string | null;
+}
+
 interface Status {
   readonly version: string;
   readonly home: string;
@@ -27,6 +37,7 @@ interface Status {
   readonly kills: readonly { readonly target: string; readonly why: string }[];
   readonly held_secrets: readonly { readonly ref: string; readonly service: string; readonly why: string }[];
   readonly approvals_pending: number;
+  readonly servers: readonly ShownServer[];
   readonly calls_under_way: number;
   readonly keys_ending: readonly { readonly key_id: string; readonly agent: string; readonly expires_at: string }[];
   readonly not_ready: readonly string[];
@@ -180,6 +191,20 @@ function listenAddress(text: string): { readonly host: string; readonly port: nu
   return { host: match[1] ?? match[2] ?? "", port };
 }
 
+/** What does not hold as it should is said; the rest is in `--json`. */
+function describeServer({ service, state, mode, limits, calls, ignored, failure }: ShownServer): string {
+  const weak = Object.entries(limits ?? {}).filter(([, source]) => source !== "cgroup");
+  const notes = [
+    mode === null ? "elsewhere" : `sandbox ${mode}`,
+    `${calls} calls under way`,
+    ...weak.map(([limit, source]) => `${limit}: ${source === "none" ? "no limit" : "limited for each process"}`),
+    ...(ignored === 0 ? [] : [`${ignored} messages ignored`]),
+  ];
+  return failure === null
+    ? `server ${service}: ${state} (${notes.join("; ")})`
+    : `server ${service}: FAILED: ${failure}`;
+}
+
 function describeStatus(status: Status, running: boolean): readonly string[] {
   return [
     `doorward ${status.version}, home ${status.home}`,
@@ -192,6 +217,7 @@ function describeStatus(status: Status, running: boolean): readonly string[] {
     `key protection: ${status.key_protection.kind}${status.key_protection.warning === undefined ? "" : ` (warning: ${status.key_protection.warning})`}`,
     `assurance level ${ASSURANCE[status.assurance] ?? status.assurance}`,
     `approvals waiting: ${status.approvals_pending}`,
+    ...status.servers.map(describeServer),
     ...status.kills.map(({ target, why }) => `kill in force: ${target} (${why})`),
     ...status.held_secrets.map(
       ({ ref, service, why }) => `held: ${ref} for ${service} (${why}); \`doorward service confirm ${service}\``,

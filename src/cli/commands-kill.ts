@@ -10,7 +10,8 @@ interface KillAnswer {
   readonly faults: readonly string[];
 }
 
-const TARGETS = "agent:NAME, service:NAME, secret:NAME, tenant:NAME, operation:SERVICE:OPERATION, client:ID or all";
+const TARGETS =
+  "agent:NAME, service:NAME, secret:NAME, tenant:NAME, operation:SERVICE:OPERATION, client:ID, user:ID or all";
 
 /** `doorward kill` and `doorward resume`. */
 export function addKillCommands(program: Command, cli: Cli): void {

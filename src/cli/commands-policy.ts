@@ -32,8 +32,9 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
     .description("check the whole of a doorward.yaml; all faults at once")
     .addHelpText("after", "\nExample:\n  doorward policy check doorward.yaml --json")
     .action(async (file: string | undefined, _: unknown, command: Command) => {
-      const path = file === undefined ? homeOf(cli, command).config : resolve(file);
-      const checked = await checkConfigFile(path, { mustExist: true });
+      const { config, home } = homeOf(cli, command);
+      const path = file === undefined ? config : resolve(file);
+      const checked = await checkConfigFile(path, { home, mustExist: true });
       const findings = checked.ok ? [...checked.warnings, ...absentSecrets(cli, command, checked)] : checked.findings;
       show(cli, command, { ok: checked.ok, findings: findings.map(shownFinding) }, () => [
         ...findings.map(printFinding),
@@ -47,9 +48,9 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
     .description("what would become of a call, and by which rules; nothing is sent")
     .requiredOption("--agent <name>", "who asks")
     .requiredOption("--service <name>", "of which service")
-    .requiredOption("--method <method>", "GET, POST, …")
-    .requiredOption("--path <path>", "relative to the service; may carry ?query")
-    .option("--body <text>", "JSON, unless a content-type header says otherwise")
+    .requiredOption("--method <method>", "GET, POST, …; of an MCP server `tools/call`")
+    .requiredOption("--path <path>", "relative to the service; may carry ?query; of an MCP server the tool's name")
+    .option("--body <text>", "JSON, unless a content-type header says otherwise; of an MCP server the arguments")
     .option("--body-file <file>", "the same from a file")
     .option("--header <header>", '"name: value"; may be repeated', collect)
     .option("--purpose <text>", "what the call says it is for")

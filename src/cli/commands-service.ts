@@ -1,46 +1,57 @@
 import type { Command } from "commander";
 import { SERVICE_PRESETS } from "../config/service-presets.ts";
 import { type Cli, columns, optionsOf, show, withAdmin } from "./command-context.ts";
+import { addPinCommands } from "./commands-pins.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
-
-interface AddOptions {
-  readonly url: string;
-  readonly bearer?: string;
-  readonly basic?: readonly string[];
-  readonly header?: readonly string[];
-  readonly query?: readonly string[];
-  readonly allow?: readonly string[];
-  readonly effect?: string;
-  readonly description?: string;
-  readonly private?: boolean;
-  readonly preset?: string;
-}
+import { type AddOptions, addArguments } from "./service-add-arguments.ts";
 
 interface ShownService {
   readonly name: string;
-  readonly url: string;
-  readonly credential: { readonly kind: string; readonly secret: string } | null;
+  readonly kind: "http" | "mcp";
+  readonly url?: string;
+  /** Of an MCP server that Doorward starts. */
+  readonly command?: readonly string[];
+  readonly sandbox?: string;
+  readonly credential: { readonly kind: string; readonly secret?: string } | null;
   readonly operations: readonly {
     readonly scope: string;
     readonly effect: string;
     readonly allow: readonly string[];
+    readonly tools?: readonly string[];
+    readonly prompts?: readonly string[];
+    readonly resources?: readonly string[];
   }[];
   readonly held: readonly { readonly secret: string; readonly why: string }[];
+  readonly held_items?: readonly { readonly kind: string; readonly name: string; readonly why: string }[];
+  /** Whether the operations are a proposal. */
+  readonly proposed?: boolean;
 }
 
 /** `doorward service …`: the services of the file. */
 export function addServiceCommands(program: Command, cli: Cli): void {
-  const service = program.command("service").description("APIs that agents may be let into");
+  const service = program.command("service").description("APIs and MCP servers that agents may be let into");
   const collect = (value: string, previous: readonly string[] = []) => [...previous, value];
 
   service
-    .command("add <name>")
-    .description("add an HTTP API to doorward.yaml")
-    .requiredOption("--url <url>", "origin and base path; requests cannot leave them")
+    .command("add <name> [arguments...]")
+    .description("add an HTTP API or an MCP server to doorward.yaml")
+    .option("--url <url>", "of an HTTP API: origin and base path; requests cannot leave them")
+    .option(
+      "--mcp <server>",
+      "an MCP server: npx:NAME@VERSION, a URL, or a program; its arguments come last, behind --",
+    )
     .option("--bearer <secret>", "Authorization: Bearer, from this secret")
     .option("--basic <user-secret...>", "Authorization: Basic: user name and secret")
     .option("--header <name-secret...>", "a header of this name, from this secret")
     .option("--query <name-secret...>", "a query parameter of this name, from this secret")
+    .option("--env <variable=secret>", "of an MCP server: this variable holds a placeholder for this secret")
+    .option("--host <host>", "where the placeholder becomes the secret; may be repeated", collect)
+    .option("--place <place>", "where in a request it may stand: header, query or body")
+    .option("--tool <glob>", "a tool of an MCP server that may be called; may be repeated", collect)
+    .option("--read <path>", "what a started server may read; may be repeated", collect)
+    .option("--write <path>", "what it may read and write; may be repeated", collect)
+    .option("--network <host>", "what it may reach beside --host; may be repeated", collect)
+    .option("--sandbox <mode>", "strict, degraded or off")
     .option("--allow <pattern>", 'what may be called, "GET /domains/{domain}"; may be repeated', collect)
     .option("--effect <effect>", "read, write or destructive")
     .option("--description <text>", "shown to agents")
@@ -48,23 +59,20 @@ export function addServiceCommands(program: Command, cli: Cli): void {
     .option("--preset <preset>", `request headers that its clients need: ${[...SERVICE_PRESETS.keys()].join(", ")}`)
     .addHelpText(
       "after",
-      '\nExample:\n  doorward service add registrar --url https://api.registrar.example/v1 --bearer registrar --allow "GET /domains"',
+      '\nExample:\n  doorward service add registrar --url https://api.registrar.example/v1 --bearer registrar --allow "GET /domains"\n  doorward service add github --mcp npx:server-github@1.2.3 --env GITHUB_TOKEN=github --host api.github.com\n  doorward service add notes --mcp npx:server-filesystem@1.2.3 --read ./notes -- "$PWD/notes"',
     )
-    .action(async (name: string, _: unknown, command: Command) => {
+    .action(async (name: string, programArgs: readonly string[], _: unknown, command: Command) => {
       const options = optionsOf<AddOptions>(command);
-      const credential = credentialOf(options);
+      const args = addArguments(name, options, { programArgs, folder: process.cwd() });
+      if (options.mcp !== undefined && options.tool === undefined)
+        cli.terminal.say("starting the server once, to see what it offers (a package is installed first)");
       await withAdmin(cli, command, async (admin) => {
-        const added = await admin.run<ShownService>("service.add", {
-          name,
-          url: options.url,
-          ...(credential === undefined ? {} : { credential }),
-          ...(options.allow === undefined ? {} : { allow: options.allow }),
-          ...(options.effect === undefined ? {} : { effect: options.effect }),
-          ...(options.description === undefined ? {} : { description: options.description }),
-          ...(options.private === true ? { private: true } : {}),
-          ...(options.preset === undefined ? {} : { preset: options.preset }),
-        });
+        const added = await admin.run<ShownService>("service.add", args);
         show(cli, command, added, () => describe(added));
+        if (added.proposed === true)
+          cli.terminal.say(
+            "the operations are a proposal made from what the server says of itself; look at them in doorward.yaml",
+          );
         cli.terminal.say(`a role must allow it before an agent can use it: \`allow: ["${name}:*"]\``);
       });
     });
@@ -78,11 +86,12 @@ export function addServiceCommands(program: Command, cli: Cli): void {
         const { services } = await admin.run<{ services: readonly ShownService[] }>("service.list");
         show(cli, command, services, () =>
           columns([
-            ["NAME", "URL", "CREDENTIAL", "OPERATIONS"],
+            ["NAME", "KIND", "WHERE", "CREDENTIAL", "OPERATIONS"],
             ...services.map((one) => [
               one.name,
-              one.url,
-              one.credential === null ? "-" : `${one.credential.kind} ${one.credential.secret}`,
+              one.kind,
+              whereOf(one),
+              credentialText(one) ?? "-",
               String(one.operations.length),
             ]),
           ]),
@@ -109,7 +118,9 @@ export function addServiceCommands(program: Command, cli: Cli): void {
 
   service
     .command("test <name>")
-    .description("fetch the credential and reach the service with one harmless read")
+    .description(
+      "fetch the credential and reach the service: one harmless read, or a list of what an MCP server offers",
+    )
     .addHelpText("after", "\nExample:\n  doorward service test registrar --json")
     .action(async (name: string, _: unknown, command: Command) => {
       await withAdmin(cli, command, async (admin) => {
@@ -122,31 +133,34 @@ export function addServiceCommands(program: Command, cli: Cli): void {
         if (!found.ok) throw new CommandFailure(EXIT.found);
       });
     });
+  addPinCommands(service, cli);
 }
 
-function credentialOf(options: AddOptions): { readonly [field: string]: string } | undefined {
-  const given = (["bearer", "basic", "header", "query"] as const).filter((kind) => options[kind] !== undefined);
-  if (given.length > 1)
-    throw new CommandFailure(
-      EXIT.usage,
-      `a service has one credential; ${given.map((kind) => `--${kind}`).join(" and ")} were given`,
-    );
-  const [kind] = given;
-  if (kind === undefined) return undefined;
-  if (kind === "bearer") return { kind, secret: options.bearer ?? "" };
-  const [name = "", secret, more] = options[kind] ?? [];
-  if (secret === undefined || more !== undefined)
-    throw new CommandFailure(EXIT.usage, `--${kind} takes two words: the name and the secret`);
-  return kind === "basic" ? { kind, username: name, secret } : { kind, name, secret };
+function whereOf({ url, command, sandbox }: ShownService): string {
+  return url ?? `${(command ?? []).join(" ")}${sandbox === "strict" ? "" : ` (sandbox ${sandbox})`}`;
+}
+
+function credentialText({ credential }: ShownService): string | undefined {
+  return credential === null ? undefined : `${credential.kind} ${credential.secret ?? ""}`.trim();
 }
 
 function describe(service: ShownService): readonly string[] {
   return [
-    `${service.name}  ${service.url}`,
-    `  credential: ${service.credential === null ? "none" : `${service.credential.kind} from ${service.credential.secret}`}`,
+    `${service.name}  ${whereOf(service)}`,
+    `  credential: ${credentialText(service) ?? "none"}`,
     ...service.held.map(
       ({ secret, why }) => `  held: ${secret} (${why}); look at it, then \`doorward service confirm ${service.name}\``,
     ),
-    ...service.operations.map(({ scope, effect, allow }) => `  ${scope} (${effect}): ${allow.join(", ")}`),
+    ...(service.held_items ?? []).map(
+      ({ kind, name, why }) => `  held: ${kind} ${name} (${why}); see \`doorward service pins ${service.name}\``,
+    ),
+    ...service.operations.map(
+      ({ scope, effect, allow, tools = [], prompts = [], resources = [] }) =>
+        `  ${scope} (${effect}): ${[...allow, ...labelled("tools", tools), ...labelled("prompts", prompts), ...labelled("resources", resources)].join(", ")}`,
+    ),
   ];
+}
+
+function labelled(what: string, globs: readonly string[]): readonly string[] {
+  return globs.length === 0 ? [] : [`${what} ${globs.join(" ")}`];
 }

@@ -13,7 +13,7 @@ export function missingSecrets(
 ): readonly Finding[] {
   const findings: Finding[] = [];
   for (const [name, { credential }] of file.config.services) {
-    if (credential === undefined) continue;
+    if (credential?.secret === undefined) continue;
     const [kind, rest = ""] = credential.secret.split(/:(.*)/s);
     const remedy =
       kind === "local" && known?.has(rest) === false

@@ -19,6 +19,13 @@ export function addService(document: Document, name: string, entry: FileEntry): 
   setEntry(document, { section: "services", name }, entry);
 }
 
+/** Gives a service that is there these operations, in place of what it has. */
+export function setOperations(document: Document, name: string, operations: FileEntry): void {
+  const node = document.createNode(operations) as Node;
+  compact(node, 0);
+  document.setIn(["services", name, "operations"], node);
+}
+
 export function addRole(document: Document, name: string, entry: FileEntry): void {
   setEntry(document, { section: "roles", name }, entry);
 }

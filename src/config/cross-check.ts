@@ -1,14 +1,11 @@
-import { isLoopbackHost, listenFault } from "./listen-address.ts";
+import { checkAddresses, type HostClass } from "./check-addresses.ts";
+import { checkCertificates } from "./check-certificates.ts";
+import { listenFault } from "./listen-address.ts";
 import { nearest } from "./nearest.ts";
 import { quote } from "./quote.ts";
+import { sandboxPathFaults } from "./sandbox-path.ts";
 import type { Config, ConfigPath, Fault, PolicyConfig, ServiceConfig } from "./schema.ts";
 import { createScopeIndex, type ScopeIndex } from "./scope-index.ts";
-
-/**
- * What a host in a `url` is: a name (judged when it is resolved), or a literal address by its kind.
- * `private` includes loopback; `forbidden` is what may never be dialled (link-local, metadata, multicast, …).
- */
-export type HostClass = "name" | "public" | "private" | "forbidden";
 
 export interface CrossCheckOptions {
   /** Names that the file defines, even where their entries are faulty: references to them are no faults. */
@@ -18,6 +15,8 @@ export interface CrossCheckOptions {
     readonly agents: ReadonlySet<string>;
   };
   readonly classifyHost: ((host: string) => HostClass) | undefined;
+  /** Of the file: relative paths are resolved from it. */
+  readonly folder: string | undefined;
 }
 
 /** Unknown names beyond this get no proposal: finding one costs a walk over the known ones. */
@@ -35,16 +34,22 @@ export function crossCheck(
     ),
   );
   const listen = listenFault(config.server);
+  const certificates = checkCertificates(config);
   return {
     faults: [
       ...(listen === undefined ? [] : [{ path: ["server", "listen"], ...listen }]),
       ...[...config.services.values()].flatMap((service) => checkService(service, options)),
       ...checkRoles(config, options),
       ...checkAgents(config, options),
+      ...certificates.faults,
+      ...checkIssuers(config, options),
       ...checkPolicies(config, options),
     ],
     warnings: [
       ...[...config.services.values()].filter(({ operations }) => operations.size === 0).map(warnNoOperations),
+      ...[...config.services.values()].flatMap(warnLooseSandbox),
+      ...[...config.services.values()].flatMap(warnSignIn),
+      ...certificates.warnings,
       ...[...config.roles.values()].flatMap(({ name, allow }) =>
         warnIdleGlobs(scopes, allow, ["roles", name, "allow"]),
       ),
@@ -57,32 +62,23 @@ interface Checking extends CrossCheckOptions {
   readonly proposals: { left: number };
 }
 
-function checkService(service: ServiceConfig, { classifyHost }: CrossCheckOptions): readonly Fault[] {
-  const path = ["services", service.name];
-  const { protocol, host } = service.url;
+function checkService(service: ServiceConfig, { classifyHost, folder }: CrossCheckOptions): readonly Fault[] {
+  return [
+    ...checkAddresses(service, classifyHost),
+    ...sandboxPathFaults(service, { folder }),
+    ...checkCarrier(service),
+  ];
+}
+
+/** Nothing else may stand where the credential goes. */
+function checkCarrier({ name, credential, headers }: ServiceConfig): readonly Fault[] {
   const faults: Fault[] = [];
   const add = (key: ConfigPath, problem: string, remedy: string) =>
-    faults.push({ path: [...path, ...key], problem, remedy });
-
-  const kind = isLocalName(host) ? "private" : classifyHost?.(host);
-  if (kind === "forbidden")
-    add(["url"], `${quote(host)} is an address that is never dialled`, "write the API's own host");
-  else if (kind === "private" && !service.private)
-    add(["url"], `${quote(host)} is a private address`, "add `private: true`, or write a public host");
-  else if (kind === "public" && service.private)
-    add(
-      ["url"],
-      `${quote(host)} is a public address, and \`private: true\` allows private ones alone`,
-      "remove `private: true`",
-    );
-  else if (protocol === "http:" && !service.private)
-    add(["url"], "plain http is for private services alone", "write `https://…`, or add `private: true`");
-
-  const { credential, headers } = service;
+    faults.push({ path: ["services", name, ...key], problem, remedy });
   const carrier =
     credential?.kind === "header"
       ? credential.name
-      : credential?.kind === "query"
+      : credential?.kind === "query" || credential?.kind === "env"
         ? undefined
         : credential && "authorization";
   if (carrier !== undefined) {
@@ -114,6 +110,24 @@ function checkAgents({ agents }: Config, options: Checking): readonly Fault[] {
   return [...agents.values()].flatMap(({ name, roles }) =>
     unknownNames(options, "role", roles, ["agents", name, "roles"]),
   );
+}
+
+function checkIssuers({ trustedIssuers = new Map() }: Config, options: Checking): readonly Fault[] {
+  const first = new Map<string, string>();
+  return [...trustedIssuers.values()].flatMap(({ name, issuer, agents }) => {
+    const path = ["trusted_issuers", name];
+    const faults = agents.flatMap(({ agent }, index) =>
+      unknownNames(options, "agent", [agent], [...path, "agents", index, "agent"]).map((fault) => ({
+        ...fault,
+        path: fault.path.slice(0, -1),
+      })),
+    );
+    const before = first.get(issuer);
+    first.set(issuer, before ?? name);
+    if (before === undefined) return faults;
+    const problem = `${quote(before)} is the same issuer already`;
+    return [...faults, { path: [...path, "issuer"], problem, remedy: "put its mappings in one entry" }];
+  });
 }
 
 function checkPolicies({ policies }: Config, options: Checking): readonly Fault[] {
@@ -205,6 +219,30 @@ function warnNoOperations({ name }: ServiceConfig): Fault {
   };
 }
 
+/** The file may say it, as it will mean something; until then the service's calls are refused. */
+function warnSignIn({ name, credential }: ServiceConfig): readonly Fault[] {
+  if (credential?.kind !== "oauth2" || credential.grant !== "authorization_code") return [];
+  const path = ["services", name, "credential"];
+  const problem =
+    "signing a person in at a remote server (`grant: authorization_code`) is not built yet: calls are refused";
+  return [{ path, problem, remedy: "write `grant: client_credentials` with `client_id` and `secret`" }];
+}
+
+function warnLooseSandbox(service: ServiceConfig): readonly Fault[] {
+  if (service.kind !== "mcp" || service.server.transport !== "stdio") return [];
+  const { mode } = service.server.sandbox;
+  if (mode === "strict") return [];
+  const what =
+    mode === "off" ? "can do whatever Doorward's own account can" : "may be started with less than a whole sandbox";
+  return [
+    {
+      path: ["services", service.name, "sandbox", "mode"],
+      problem: `the server ${what}; each start is recorded`,
+      remedy: "write `mode: strict`",
+    },
+  ];
+}
+
 function warnIdleGlobs(scopes: ScopeIndex, globs: readonly string[], path: ConfigPath): readonly Fault[] {
   return globs.flatMap((glob, index) => {
     if (glob === "*" || scopes.matchesAny(glob) !== false) return [];
@@ -216,8 +254,4 @@ function warnIdleGlobs(scopes: ScopeIndex, globs: readonly string[], path: Confi
       },
     ];
   });
-}
-
-function isLocalName(host: string): boolean {
-  return host === "localhost" || host.endsWith(".localhost") || (host.includes(".") && isLoopbackHost(host));
 }

@@ -73,7 +73,7 @@ describe("an edit", () => {
     });
     const result = parseConfig(text);
     assert.ok(result.ok);
-    assert.deepEqual([...result.config.services.keys()], ["registrar", "stripe"]);
+    assert.deepEqual([...result.config.services.keys()], ["registrar", "github", "linear", "stripe"]);
     assert.deepEqual(result.config.agents.get("dns-bot")?.roles, ["dns-reader", "payer"]);
     assert.deepEqual(result.config.agents.get("second")?.roles, ["payer"]);
     for (const comment of ["# OAuth issuer and audience", "# read | write | destructive", "# order never matters"])
@@ -114,7 +114,8 @@ describe("an edit", () => {
       check,
     });
     assert.ok(!refused.ok);
-    assert.match(refused.findings[0]?.problem ?? "", /no role `nobody`/);
+    const errors = refused.findings.filter(({ severity }) => severity === "error");
+    assert.match(errors[0]?.problem ?? "", /no role `nobody`/);
     await assert.rejects(
       editConfig({
         path,

@@ -28,6 +28,16 @@ services:
     private: true                               # may be a private address, and plain HTTP only then
     credential: { kind: header, name: X-Api-Key, secret: "env:INTRANET_KEY" }
     operations: { all: { effect: read, allow: ["GET /{path...}"] } }
+  github:                                       # an MCP server, started in a sandbox, given placeholders
+    mcp: { command: npx, args: [-y, "@modelcontextprotocol/server-github@2025.4.8"] }
+    credential: { kind: env, name: GITHUB_PERSONAL_ACCESS_TOKEN, secret: "local:github", hosts: [api.github.com] }
+    sandbox: { network: ["api.github.com:443"], read: [], write: [], memory: 512MiB, cpu: 1, processes: 64 }
+    operations:
+      issues:read: { effect: read, tools: [get_issue, list_issues, "search_*"] }
+  linear:
+    mcp: { url: https://mcp.linear.app/mcp }
+    credential: { kind: oauth2 }
+    operations: { all: { effect: write, tools: ["*"], resources: ["*"] } }
 roles:
   dns-reader: { allow: ["registrar:domains:read"], rate: 60/minute }
   dns-editor: { extends: [dns-reader], allow: ["registrar:records:*"] }

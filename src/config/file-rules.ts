@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { APPROVAL_RANGE_MS } from "./file-service.ts";
+import { parseCertificateName } from "./certificate-name.ts";
+import { APPROVAL_RANGE_MS } from "./file-operation.ts";
 import { parseName, parseScopeGlob } from "./names.ts";
 import { parseNetworkBlock } from "./network-block.ts";
 import { parseDurationMs, parseExpiry, parseRate } from "./quantity.ts";
@@ -44,6 +45,11 @@ export const agentEntry = z
     expires: expires.meta({
       description: "From when on it may not call any more: a day's start in UTC, or an instant.",
     }),
+    certificates: z.array(read("certificate name", parseCertificateName)).max(MAX_LIST).optional().meta({
+      description:
+        "Client certificates that prove it: a URI such as `spiffe://acme.example/agents/dns-bot`, or the whole subject as in `CN=dns-bot,O=Acme`.",
+      standard: [],
+    }),
   })
   .transform(
     (from): Omit<AgentConfig, "name"> => ({
@@ -54,6 +60,7 @@ export const agentEntry = z
       networks: from.networks ?? [],
       hours: from.hours,
       expires: from.expires,
+      certificates: from.certificates ?? [],
     }),
   );
 

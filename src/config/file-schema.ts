@@ -1,4 +1,7 @@
 import { z } from "zod";
+import { issuerEntry } from "./file-issuers.ts";
+import { DEFAULT_OAUTH, oauthEntry } from "./file-oauth.ts";
+import { peopleEntry } from "./file-people.ts";
 import { parseFileReference } from "./file-reference.ts";
 import { rules } from "./file-rules.ts";
 import { named, serviceEntry } from "./file-service.ts";
@@ -26,7 +29,12 @@ const server = z.strictObject({
       key: read("file reference", parseFileReference).meta({
         description: "PEM file of its private key, readable by Doorward alone.",
       }),
-      client_ca: notBuilt("client certificates are"),
+      client_ca: read("file reference", parseFileReference)
+        .optional()
+        .meta({ description: "PEM file of who issues client certificates. Absent: none is asked for." }),
+      client_crl: read("file reference", parseFileReference)
+        .optional()
+        .meta({ description: "PEM file of client certificates that were taken back. Expired, it lets none in." }),
     })
     .optional()
     .meta({ description: "Serve HTTPS. Paths are relative to the folder of this file." }),
@@ -35,6 +43,14 @@ const server = z.strictObject({
     .max(1_000)
     .optional()
     .meta({ description: "Proxies that terminate TLS and may name the client's address, in CIDR.", standard: [] }),
+  client_certificate_header: read("header name", parseCertificateHeader).optional().meta({
+    description:
+      "Header in which a proxy of `trusted_proxies` names the client certificate that it verified, and which it takes from nobody else.",
+  }),
+  legacy_sse: z.boolean().optional().meta({
+    description: "Serve `/sse` and `/messages` too, the transport of 2024-11-05, for clients that know no other.",
+    standard: false,
+  }),
 });
 
 /**
@@ -53,12 +69,18 @@ export const fileSchema = z
       .meta({ description: "Where state lives. Absent: embedded SQLite in the home." }),
     services: record("name", parseName, serviceEntry)
       .optional()
-      .meta({ description: "The APIs that agents may be let into.", standard: {} }),
+      .meta({ description: "The APIs and MCP servers that agents may be let into.", standard: {} }),
     roles: rules.roles,
     agents: rules.agents,
     policies: rules.policies,
+    trusted_issuers: record("name", parseName, issuerEntry)
+      .optional()
+      .meta({ description: "Issuers whose tokens prove agents: Kubernetes, CI systems.", standard: {} }),
+    people: peopleEntry
+      .optional()
+      .meta({ description: "Where people log in. Absent: with one-time links and passkeys." }),
     secrets: notBuilt("vault backends are"),
-    oauth: notBuilt("the OAuth server is"),
+    oauth: oauthEntry.optional().meta({ description: "The OAuth server that gives tokens to clients." }),
   })
   .transform(
     (from): Config => ({
@@ -66,16 +88,32 @@ export const fileSchema = z
       server: {
         listen: from.server?.listen ?? DEFAULT_LISTEN,
         publicUrl: from.server?.public_url,
-        tls: from.server?.tls && { cert: from.server.tls.cert, key: from.server.tls.key, clientCa: undefined },
+        tls: from.server?.tls && {
+          cert: from.server.tls.cert,
+          key: from.server.tls.key,
+          clientCa: from.server.tls.client_ca,
+          clientCrl: from.server.tls.client_crl,
+        },
+        clientCertificateHeader: from.server?.client_certificate_header,
         trustedProxies: from.server?.trusted_proxies ?? [],
+        legacySse: from.server?.legacy_sse ?? false,
       },
       store: { url: undefined },
+      oauth: from.oauth ?? DEFAULT_OAUTH,
       services: named(from.services ?? {}),
       roles: named(from.roles ?? {}),
       agents: named(from.agents ?? {}),
       policies: from.policies ?? [],
+      trustedIssuers: named(from.trusted_issuers ?? {}),
+      people: from.people,
     }),
   );
+
+function parseCertificateHeader(text: string) {
+  if (/^[A-Za-z][A-Za-z0-9-]{0,99}$/.test(text) && !/^(?:authorization|cookie|host|x-forwarded-for)$/i.test(text))
+    return parsed(text.toLowerCase());
+  return unparsed("that header cannot carry a certificate", "write one of its own, as in `X-Client-Cert`");
+}
 
 function parsePublicUrl(text: string) {
   const url = parseServiceUrl(text);

@@ -2,11 +2,13 @@ import { z } from "zod";
 import type { JsonObject, JsonValue } from "../base/json.ts";
 import { fileSchema } from "./file-schema.ts";
 import { NAME_PATTERN, OPERATION_PATTERN } from "./names.ts";
+import { VARIABLE_PATTERN } from "./server-environment.ts";
 
 /** What a map's keys must look like, by the form that the schema names. */
 const KEY_PATTERNS: ReadonlyMap<string, string> = new Map([
   ["name", NAME_PATTERN.source],
   ["operation", OPERATION_PATTERN.source],
+  ["variable", VARIABLE_PATTERN.source],
 ]);
 /** What our Zod schemas say beyond JSON Schema: for the reference, not for editors. */
 const ANNOTATIONS = ["form", "keyForm", "notBuilt", "standard"];

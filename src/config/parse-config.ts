@@ -1,13 +1,23 @@
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { JsonValue } from "../base/json.ts";
-import { crossCheck, type HostClass } from "./cross-check.ts";
+import type { HostClass } from "./check-addresses.ts";
+import { crossCheck } from "./cross-check.ts";
 import { decodeConfig } from "./decode-config.ts";
 import { resolveFile } from "./file-reference.ts";
 import { fileSchema } from "./file-schema.ts";
 import { createPlaces, type Places } from "./locate.ts";
 import { printPath } from "./print-path.ts";
 import { salvage } from "./salvage.ts";
-import type { Config, Fault, Finding, Locate } from "./schema.ts";
+import type {
+  Config,
+  Fault,
+  Finding,
+  Locate,
+  ServerTlsConfig,
+  ServiceConfig,
+  StdioServerConfig,
+  TrustedIssuerConfig,
+} from "./schema.ts";
 import { parseYamlDocument } from "./yaml-document.ts";
 import { readYamlValue, type ValueFault } from "./yaml-value.ts";
 import { describeIssue, listShapeFaults, type ShapeFault } from "./zod-findings.ts";
@@ -86,7 +96,8 @@ interface Parsing {
 
 function parseValue({ value, valueFaults, places, options }: Parsing): ParsedConfig {
   const { config, shapeFaults } = parseShape(value);
-  const checked = config && crossCheck(config, { known: namesOf(value), classifyHost: options.classifyHost });
+  const folder = options.path === undefined ? undefined : dirname(options.path);
+  const checked = config && crossCheck(config, { known: namesOf(value), classifyHost: options.classifyHost, folder });
   const spoilt = new Set(valueFaults.map(({ path }) => printPath(path)));
   const errors = [
     ...valueFaults.map(
@@ -103,7 +114,7 @@ function parseValue({ value, valueFaults, places, options }: Parsing): ParsedCon
       .map((fault) => toFinding(fault, places)),
   ];
   const warnings = toFindings(checked?.warnings ?? [], places.value, "warning");
-  const resolved = config && resolvePaths(config, options.path);
+  const resolved = config && resolvePaths(config, folder);
   if (errors.length === 0 && resolved !== undefined) {
     return { ok: true, config: resolved, locate: places.value, warnings: arrange(warnings) };
   }
@@ -176,19 +187,50 @@ function namesOf(value: JsonValue): { services: Set<string>; roles: Set<string>;
   return { services: keys("services"), roles: keys("roles"), agents: keys("agents") };
 }
 
-function resolvePaths(config: Config, path: string | undefined): Config {
-  if (path === undefined) return config;
-  const folder = dirname(path);
+function resolvePaths(config: Config, folder: string | undefined): Config {
+  if (folder === undefined) return config;
   const { tls } = config.server;
   const server = {
     ...config.server,
-    tls: tls && { ...tls, cert: resolveFile(tls.cert, folder), key: resolveFile(tls.key, folder) },
+    tls: tls && resolveTls(tls, folder),
   };
-  const services = new Map(
-    [...config.services].map(([name, service]) => [
-      name,
-      service.tls.ca === undefined ? service : { ...service, tls: { ca: resolveFile(service.tls.ca, folder) } },
-    ]),
+  const services = new Map([...config.services].map(([name, service]) => [name, resolveService(service, folder)]));
+  const trustedIssuers = new Map(
+    [...(config.trustedIssuers ?? [])].map(([name, issuer]) => [name, resolveIssuer(issuer, folder)]),
   );
-  return { ...config, server, services };
+  return { ...config, server, services, trustedIssuers };
+}
+
+function resolveTls({ cert, key, clientCa, clientCrl }: ServerTlsConfig, folder: string): ServerTlsConfig {
+  const at = (path: string | undefined) => (path === undefined ? undefined : resolveFile(path, folder));
+  return {
+    cert: resolveFile(cert, folder),
+    key: resolveFile(key, folder),
+    clientCa: at(clientCa),
+    clientCrl: at(clientCrl),
+  };
+}
+
+function resolveIssuer(issuer: TrustedIssuerConfig, folder: string): TrustedIssuerConfig {
+  const { jwks } = issuer;
+  return jwks.kind === "url" ? issuer : { ...issuer, jwks: { kind: "file", path: resolveFile(jwks.path, folder) } };
+}
+
+function resolveService(service: ServiceConfig, folder: string): ServiceConfig {
+  const { ca } = service.tls;
+  const resolved = ca === undefined ? service : { ...service, tls: { ca: resolveFile(ca, folder) } };
+  if (resolved.kind !== "mcp" || resolved.server.transport !== "stdio") return resolved;
+  return { ...resolved, server: resolveServer(resolved.server, folder) };
+}
+
+/** A command without a slash is sought among the system's programs. */
+function resolveServer(server: StdioServerConfig, folder: string): StdioServerConfig {
+  const { command, cwd, sandbox } = server;
+  const at = (path: string) => resolve(folder, path);
+  return {
+    ...server,
+    command: command.includes("/") ? at(command) : command,
+    cwd: cwd === undefined ? undefined : at(cwd),
+    sandbox: { ...sandbox, read: sandbox.read.map(at), write: sandbox.write.map(at) },
+  };
 }

@@ -21,7 +21,8 @@ No secret may stand in this file. Unknown keys are errors. \`doorward policy che
 Forms: a *name* is small letters, digits and \`-\`, a letter first. A *duration* is \`500ms\`, \`30s\`, \`15m\`, \`1h\` or \`90d\`.
 A *size* is bytes or \`64KiB\`, \`1MiB\`, \`10MB\`. A *rate* is \`60/minute\` or \`5/10s\`, counted for each agent. A *date* is
 \`2027-02-01\` (its first instant in UTC) or \`2027-02-01T08:00:00Z\`. A *network* is \`10.0.0.0/8\` or one address. A *scope
-pattern* is \`SERVICE:OPERATION\`, where \`*\` stands for any characters, colons too.
+pattern* is \`SERVICE:OPERATION\`, where \`*\` stands for any characters, colons too. A *host* is \`api.github.com\` or
+\`10.0.0.5:8080\` (443 where no port stands), never a pattern. A *path* is absolute, or relative to the folder of this file.
 `;
 
 interface Row {

@@ -113,7 +113,7 @@ describe("loading", () => {
     assert.equal((await loadConfig(path)).ok, true);
     writeFileSync(path, EXAMPLE);
     const result = await loadConfig(path);
-    assert.ok(result.ok && result.config.services.size === 2);
+    assert.ok(result.ok && result.config.services.size === 4);
   });
 
   test("says what is wrong with what is no file, or no small one", async () => {

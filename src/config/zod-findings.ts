@@ -127,6 +127,9 @@ const FORMS: ReadonlyMap<string, string> = new Map([
   ["date", "a date, as in `2027-02-01`"],
   ["secret reference", "a reference to a secret, as in `local:NAME`"],
   ["name", "a name, as in `dns-bot`"],
+  ["host", "a host, as in `api.github.com` or `10.0.0.5:8080`"],
+  ["path", "a path, absolute or relative to the folder of this file"],
+  ["variable", "a variable, as in `GITHUB_TOKEN`"],
 ]);
 
 function formOf(inst: unknown): string | undefined {

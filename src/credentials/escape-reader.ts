@@ -31,6 +31,8 @@ import {
  * secret that swallows its first bytes, and against a secret that looks like an escape itself.
  */
 export class EscapeReader {
+  /** The bytes that may begin an escape. */
+  readonly intros: readonly number[];
   readonly #intro: Uint8Array;
   readonly #spaces: boolean;
   /** Per depth, by the low bits of the place: what was read there last. */
@@ -47,6 +49,7 @@ export class EscapeReader {
   /** @param options - `spaces`: a `+` may be a space, as in a form. */
   constructor(options: { readonly spaces: boolean }) {
     this.#spaces = options.spaces;
+    this.intros = [PERCENT, BACKSLASH, AMPERSAND, ...(options.spaces ? [PLUS] : [])];
     this.#intro = tableOf(this.intros);
   }
 
@@ -55,11 +58,6 @@ export class EscapeReader {
     this.#bytes = bytes;
     this.#final = final;
     this.#run++;
-  }
-
-  /** The bytes that may begin an escape. */
-  get intros(): readonly number[] {
-    return [PERCENT, BACKSLASH, AMPERSAND, ...(this.#spaces ? [PLUS] : [])];
   }
 
   /** Whether a place that holds this byte may have more readings than the byte itself. */

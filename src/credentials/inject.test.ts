@@ -3,17 +3,17 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Problem } from "../base/problem.ts";
 import { Secret } from "../base/secret.ts";
-import type { CredentialConfig } from "../config/schema.ts";
+import type { HttpCredentialConfig } from "../config/schema.ts";
 import { inject } from "./inject.ts";
 import { createScrubber } from "./scrubber.ts";
 
 const NOWHERE = { headers: [["accept", "text/plain"]], search: "?type=A" } as const;
 const REF = "local:registrar";
 
-const bearer: CredentialConfig = { kind: "bearer", secret: REF };
-const basic: CredentialConfig = { kind: "basic", username: "zoë", secret: REF };
-const query: CredentialConfig = { kind: "query", name: "api key", secret: REF };
-const header = (prefix?: string): CredentialConfig => ({ kind: "header", name: "x-api-key", secret: REF, prefix });
+const bearer: HttpCredentialConfig = { kind: "bearer", secret: REF };
+const basic: HttpCredentialConfig = { kind: "basic", username: "zoë", secret: REF };
+const query: HttpCredentialConfig = { kind: "query", name: "api key", secret: REF };
+const header = (prefix?: string): HttpCredentialConfig => ({ kind: "header", name: "x-api-key", secret: REF, prefix });
 
 const codeOf = (run: () => unknown): string => {
   try {
@@ -27,7 +27,7 @@ const codeOf = (run: () => unknown): string => {
 
 test("each kind stands where it belongs, beside what was there", () => {
   const secret = new Secret("s3cr3t/+&");
-  const at = (credential: CredentialConfig) => {
+  const at = (credential: HttpCredentialConfig) => {
     const { headers, search } = inject(credential, secret, NOWHERE);
     return [headers.slice(1), search];
   };

@@ -1,6 +1,6 @@
 import { Problem } from "../base/problem.ts";
 import { Secret } from "../base/secret.ts";
-import type { CredentialConfig } from "../config/schema.ts";
+import type { HttpCredentialConfig } from "../config/schema.ts";
 
 /** The parts of a request that a credential can stand in. */
 export interface InjectionTarget {
@@ -28,7 +28,7 @@ const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]+$/;
  * @throws {Problem} `secret_unavailable` when the secret cannot stand where the credential goes, `invalid_request` when
  *   the query has a parameter of the credential's name already.
  */
-export function inject(credential: CredentialConfig, secret: Secret, into: InjectionTarget): Injected {
+export function inject(credential: HttpCredentialConfig, secret: Secret, into: InjectionTarget): Injected {
   switch (credential.kind) {
     case "bearer":
       return withHeader(into, "authorization", `Bearer ${secret.reveal()}`, [secret]);

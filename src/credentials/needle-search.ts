@@ -14,6 +14,8 @@ interface Thread {
   starts: number[];
 }
 
+const EMPTY = Buffer.alloc(0);
+
 /**
  * Finds every needle in a text that comes in pieces, escaped or not, in one pass.
  *
@@ -28,17 +30,17 @@ export class NeedleSearch {
   readonly #reader: EscapeReader;
   readonly #spans = new Spans();
   #threads: Thread[] = [{ at: 0, state: 0, starts: [] }];
-  #text: Buffer = Buffer.alloc(0);
+  #text: Buffer = EMPTY;
   #base = 0;
   #end = 0;
   /** Up to here it goes byte by byte: skipping has nothing to say about it. */
   #stepTo = 0;
-  readonly #introAt: { readonly byte: number; at: number }[];
+  /** Where each byte that may begin an escape stands next; -1 where nobody looked yet. */
+  readonly #introAt: number[] = [];
 
   constructor(needles: CompiledNeedles) {
     this.#needles = needles;
     this.#reader = needles.reader;
-    this.#introAt = this.#reader.intros.map((byte) => ({ byte, at: 0 }));
   }
 
   /** The first place that is still to be read. */
@@ -57,7 +59,7 @@ export class NeedleSearch {
     this.#end = base + text.length;
     this.#stepTo = 0;
     this.#reader.reset(this.#text, final);
-    for (const intro of this.#introAt) intro.at = -1;
+    for (let i = 0; i < this.#reader.intros.length; i++) this.#introAt[i] = -1;
     while (this.position < this.#end) {
       if (this.#threads.length === 1 && this.#maySkip(this.#threads[0]!)) this.#skip(this.#threads[0]!);
       else if (!this.#step()) return;
@@ -95,6 +97,11 @@ export class NeedleSearch {
     return start;
   }
 
+  /** Whether any needle was found that was not taken yet. */
+  get hasFound(): boolean {
+    return !this.#spans.isEmpty;
+  }
+
   /** The needles found that begin before `limit`: disjoint, in order. They are not given again. */
   takeFound(limit: number): (readonly [number, number])[] {
     return this.#spans.takeBefore(limit);
@@ -123,13 +130,16 @@ export class NeedleSearch {
 
   /** The next byte that may begin an escape, or the end. */
   #nextIntro(at: number): number {
+    const { intros } = this.#reader;
     let nearest = this.#text.length;
-    for (const intro of this.#introAt) {
-      if (intro.at < at) {
-        const found = this.#text.indexOf(intro.byte, at);
-        intro.at = found === -1 ? this.#text.length : found;
+    for (let i = 0; i < intros.length; i++) {
+      let next = this.#introAt[i]!;
+      if (next < at) {
+        const found = this.#text.indexOf(intros[i]!, at);
+        next = found === -1 ? this.#text.length : found;
+        this.#introAt[i] = next;
       }
-      if (intro.at < nearest) nearest = intro.at;
+      if (next < nearest) nearest = next;
     }
     return nearest;
   }

@@ -36,7 +36,23 @@ export function createScrubber(secrets: readonly Secret[]): Scrubber {
   const stream = () => createScrubStream(needles);
   const bytes = (input: Uint8Array) =>
     isPlainlyClean(needles, input) ? { bytes: input, redacted: 0 } : scrubBytes(stream(), input);
-  return { stream, bytes, text: (text) => scrubText(text, bytes) };
+  return { stream, bytes, text: rememberingClean((text) => scrubText(text, bytes)) };
+}
+
+/** Texts that were looked through and are the same in every answer: a content type, a cache rule. */
+const REMEMBERED_TEXTS = 32;
+const REMEMBERED_CHARACTERS = 128;
+
+/** Looks a text through once, where it was found clean and comes again. */
+function rememberingClean(scrub: Scrubber["text"]): Scrubber["text"] {
+  const clean = new Set<string>();
+  return (text) => {
+    if (clean.has(text)) return { text, redacted: 0 };
+    const scrubbed = scrub(text);
+    const isShort = text.length <= REMEMBERED_CHARACTERS;
+    if (scrubbed.redacted === 0 && isShort && clean.size < REMEMBERED_TEXTS) clean.add(text);
+    return scrubbed;
+  };
 }
 
 const EMPTY = new Uint8Array(0);

@@ -3,6 +3,10 @@ export class Spans {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
 
+  get isEmpty(): boolean {
+    return this.#starts.length === 0;
+  }
+
   /** Adds `[start, end)`. Cheap where stretches come about in the order of their ends. */
   add(start: number, end: number): void {
     let index = this.#starts.length;

@@ -48,10 +48,20 @@ const RATE_LIMIT =
 /** Visible ASCII, space and tab. Anything else has more than one reading, and the scrubber knows one. */
 const PLAIN = /^[\t\x20-\x7e]*$/;
 
+/** What a program behind the egress proxy is not shown either: framing, connections, sessions, other ways to the host. */
+const NOT_FOR_PROGRAMS =
+  /^(?:connection|keep-alive|te|trailer|transfer-encoding|upgrade|content-(?:length|encoding|range)|accept-ranges|set-cookie2?|alt-svc|proxy-.*|doorward-.*)$/;
+
+/** Words of letters: a name that is free could be a secret in lower case. */
+const WORDS = /^(?:[a-z]{1,16}[0-9]?|[0-9])(?:-(?:[a-z]{1,16}[0-9]?|[0-9])){0,7}$/;
+
 export interface HeaderFilter {
   readonly view: ReferenceView;
   readonly scrubber: AnswerScrubber | undefined;
   readonly rangesAllowed: boolean;
+  readonly passing?: ReadonlySet<string> | undefined;
+  /** `program`: all but connection and session headers, and references as they came. Absent: those of the list. */
+  readonly names?: "listed" | "program" | undefined;
 }
 
 /**
@@ -67,10 +77,10 @@ export function passHeaders(
   const passed: (readonly [string, string])[] = [];
   let redacted = 0;
   for (const name of Object.keys(headers)) {
-    if (!mayPass(name, filter.rangesAllowed)) continue;
+    if (!mayPass(name, filter) && filter.passing?.has(name) !== true) continue;
     const values = headers[name];
     for (const value of typeof values === "string" ? [values] : (values ?? [])) {
-      const seen = PLAIN.test(value) ? rewrite(name, value, filter.view) : undefined;
+      const seen = PLAIN.test(value) ? rewrite(name, value, filter) : undefined;
       if (seen === undefined) continue;
       const clean = filter.scrubber?.text(seen);
       redacted += clean?.redacted ?? 0;
@@ -81,13 +91,16 @@ export function passHeaders(
   return { headers: passed, redacted };
 }
 
-function mayPass(name: string, rangesAllowed: boolean): boolean {
+function mayPass(name: string, { rangesAllowed, names }: HeaderFilter): boolean {
+  if (names === "program" && WORDS.test(name) && !NOT_FOR_PROGRAMS.test(name)) return true;
   if (PASSING.has(name) || name === "location" || name === "link") return true;
   if (rangesAllowed && PASSING_WITH_RANGES.has(name)) return true;
   return name.includes("rate") && name.length < 80 && RATE_LIMIT.test(name);
 }
 
-function rewrite(name: string, value: string, view: ReferenceView): string | undefined {
+function rewrite(name: string, value: string, { view, names }: HeaderFilter): string | undefined {
+  // A program sees the service where it is; where a reference leads it is told by the proxy, should it go there.
+  if (names === "program") return value;
   if (name === "location") return rewriteLocation(value, view);
   if (name === "link") return rewriteLink(value, view);
   return value;

@@ -27,6 +27,8 @@ const LAYERS_MAX = 2;
 /** A frame may ask for no more window than this (8 MiB, what RFC 8878 §3.1.1.1.2 asks decoders to grant). */
 const ZSTD_PARAMS = { [zlib.ZSTD_d_windowLogMax]: 23 };
 
+const NO_CODINGS: readonly Coding[] = [];
+
 /** What may unfold on the main thread, and reach the scrubber in one go: hostile text takes it a millisecond for each KiB. */
 const WHOLE_BYTES_MAX = 64 * 1024;
 
@@ -44,6 +46,7 @@ const CODINGS: ReadonlyMap<string, Coding> = new Map([
  * @returns The codings in the order in which they were applied; `undefined` when one is unknown or they are too many.
  */
 export function parseContentEncoding(value: string): readonly Coding[] | undefined {
+  if (value === "") return NO_CODINGS;
   const names = value.split(",").map((name) => name.trim().toLowerCase());
   const codings: Coding[] = [];
   for (const name of names) {

@@ -151,9 +151,9 @@ export class UpstreamExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 
   #start(status: number, headers: AnswerHeaders): void {
-    const { target, basePath, path, publicBase, scrubber, rangesAllowed } = this.#request;
+    const { target, basePath, path, publicBase, scrubber, rangesAllowed, passing, answerHeaders } = this.#request;
     const view = { origin: target.origin, basePath, path, publicBase };
-    const passed = passHeaders(headers, { view, scrubber, rangesAllowed });
+    const passed = passHeaders(headers, { view, scrubber, rangesAllowed, passing, names: answerHeaders });
     this.#headRedacted = passed.redacted;
     if (this.#hasBody(status)) {
       this.#scrub = scrubber?.stream();

@@ -41,6 +41,10 @@ export interface OutboundRequest {
   readonly scrubber: AnswerScrubber | undefined;
   /** A 206 and its headers may pass. */
   readonly rangesAllowed: boolean;
+  /** Whether the answer's headers pass as a program of its own needs them, and not only those of the list. */
+  readonly answerHeaders?: "listed" | "program";
+  /** Headers of the answer that pass beyond the usual ones, lower case: for callers that keep them to themselves. */
+  readonly passing?: ReadonlySet<string>;
   /** The service's base path, `""` or `/v1`, which stays out of the caller's sight. */
   readonly basePath: string;
   /** What the caller sees in its place: `http://127.0.0.1:7420/api/registrar`, or `/api/registrar`. */

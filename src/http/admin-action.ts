@@ -21,6 +21,15 @@ export interface AdminAction {
   run(args: JsonObject, by: string): Promise<object> | object;
 }
 
+/** Runs one of some actions for somebody who was proven elsewhere. @throws {Problem} `not_found`, and what it refuses with. */
+export function runAction(actions: readonly AdminAction[]) {
+  return (name: string, args: JsonObject, by: string): Promise<object> | object => {
+    const action = actions.find((one) => one.name === name);
+    if (action === undefined) throw new Problem("not_found");
+    return action.run(args, by);
+  };
+}
+
 /** Reads one argument of an action. @throws {Problem} `invalid_request` naming it. */
 export function textArgument(args: JsonObject, name: string): string {
   const value = args[name];

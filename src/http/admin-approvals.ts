@@ -1,5 +1,6 @@
 import type { Approval, ShownApproval } from "../approvals/approval.ts";
 import type { Approvals } from "../approvals/approvals.ts";
+import type { JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { type AdminAction, optionalNumber, optionalText, textArgument } from "./admin-action.ts";
 
@@ -36,9 +37,10 @@ export function approvalActions(deps: {
       name: "approvals.approve",
       proof: "owner",
       async run(args, by) {
+        await checkShown(approvals, args, now());
         const granted = await approvals.grant({
           id: textArgument(args, "id"),
-          by: { id: by },
+          by: { id: by, user: by },
           now: now(),
           forSeconds: optionalNumber(args, "for_seconds"),
           why: optionalText(args, "why"),
@@ -50,11 +52,19 @@ export function approvalActions(deps: {
       name: "approvals.deny",
       proof: "owner",
       async run(args, by) {
+        await checkShown(approvals, args, now());
         const why = optionalText(args, "why") ?? "";
-        return shown(await approvals.deny({ id: textArgument(args, "id"), by: { id: by }, now: now(), why }));
+        return shown(await approvals.deny({ id: textArgument(args, "id"), by: { id: by, user: by }, now: now(), why }));
       },
     },
   ];
+}
+
+/** Where the answer says which call was shown, it is to that one. @throws {Problem} `invalid_request` when it is another. */
+async function checkShown(approvals: Approvals, args: JsonObject, now: Date): Promise<void> {
+  const digest = optionalText(args, "digest");
+  if (digest === undefined || (await approvals.get(textArgument(args, "id"), now))?.digest === digest) return;
+  throw new Problem("invalid_request", { detail: "the answer is to another call than the one that waits" });
 }
 
 function shown(one: Approval) {

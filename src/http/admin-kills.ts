@@ -6,6 +6,10 @@ import { type AdminAction, optionalText, textArgument } from "./admin-action.ts"
 export interface KillEffect {
   readonly streams: number;
   readonly leases: number;
+  /** MCP servers that are being ended; resolves when they are. */
+  readonly children: Promise<number>;
+  /** Short-lived tokens that are being taken back; resolves when that is durable. */
+  readonly tokens: Promise<number>;
 }
 
 export interface KillActionsDeps {
@@ -27,17 +31,19 @@ export function killActions({ kills, effectOf, now }: KillActionsDeps): readonly
         const setting = kills.set(order);
         const inForceMs = performance.now() - startedAt;
         const { kill, already, faults } = await setting;
-        const { streams, leases } = effectOf(kill.target);
+        const { streams, leases, children, tokens } = effectOf(kill.target);
+        const lost = "tokens may be valid again after a restart, once the kill is lifted";
+        const revoked = await tokens.catch(() => undefined);
         return {
           target: kill.target,
           at: order.now.toISOString(),
           effective_ms: Math.round(inForceMs * 1_000) / 1_000,
           streams_cut: streams,
-          children_ended: 0,
+          children_ended: await children,
           leases_revoked: leases,
-          tokens_revoked: 0,
+          tokens_revoked: revoked ?? 0,
           already,
-          faults,
+          faults: revoked === undefined ? [...faults, lost] : faults,
         };
       },
     },

@@ -1,12 +1,16 @@
 import type { JsonObject, JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
-import { addService, hasEntry, removeService } from "../config/config-edits.ts";
-import type { ServiceConfig } from "../config/schema.ts";
-import { SERVICE_PRESETS } from "../config/service-presets.ts";
+import { addService, type FileEntry, hasEntry, removeService, setOperations } from "../config/config-edits.ts";
+import { PEOPLE_PAIRING } from "../config/credential-pairings.ts";
+import type { CredentialConfig, ServiceConfig } from "../config/schema.ts";
 import type { Snapshot } from "../policy/snapshot.ts";
+import type { Pins } from "../upstreams/pins.ts";
+import { proposeOperations } from "../upstreams/surface-proposal.ts";
 import type { Vault } from "../vault/create-vault.ts";
-import { type AdminAction, optionalText, textArgument, textList } from "./admin-action.ts";
+import { type AdminAction, textArgument } from "./admin-action.ts";
 import type { EditRules } from "./edit-rules.ts";
+import type { LookAtServer } from "./look-at-server.ts";
+import { httpServiceEntry, mcpServiceEntry } from "./service-entry.ts";
 
 /** What a try-out of a service found. */
 export interface ServiceTest {
@@ -19,6 +23,9 @@ export interface ServiceActionsDeps {
   readonly editRules: EditRules;
   /** Fetches the credential and reaches the service once; a recorded call. */
   readonly test: (service: string) => Promise<ServiceTest>;
+  readonly pins: Pick<Pins, "list" | "forget">;
+  /** Starts an MCP server and lists what it offers. */
+  readonly look: LookAtServer;
   readonly now: () => Date;
 }
 
@@ -33,37 +40,63 @@ export function serviceActions(deps: ServiceActionsDeps): readonly AdminAction[]
       remedy: "See `doorward service list`.",
     });
   };
-  const shown = ({ name, url, description, environment, tenant, credential, operations }: ServiceConfig) => ({
-    name,
-    url: url.origin + url.basePath,
+  const shown = (service: ServiceConfig) => ({ name: service.name, ...placeOf(service), ...rulesOf(service) });
+  const rulesOf = ({ name, description, environment, tenant, credential, operations }: ServiceConfig) => ({
     description: description ?? null,
     environment: environment ?? null,
     tenant: tenant ?? null,
-    credential: credential === undefined ? null : { ...credential },
-    operations: [...operations.values()].map(({ name: operation, effect, allow }) => ({
+    credential: credential === undefined ? null : shownCredential(credential),
+    operations: [...operations.values()].map(({ name: operation, effect, allow, tools, prompts, resources }) => ({
       scope: `${name}:${operation}`,
       effect,
       allow,
+      ...(tools.length === 0 ? {} : { tools }),
+      ...(prompts.length === 0 ? {} : { prompts }),
+      ...(resources.length === 0 ? {} : { resources }),
     })),
     held: vault
       .heldPairings()
       .filter(({ service }) => service === name)
       .map(({ ref, why }) => ({ secret: ref, why })),
   });
+  const withPins = (service: ServiceConfig) => {
+    if (service.kind !== "mcp") return shown(service);
+    const held = deps.pins.list(service.name).filter(({ state }) => state === "held");
+    return { ...shown(service), held_items: held.map(({ kind, name, why }) => ({ kind, name, why: why ?? null })) };
+  };
+  const remove = async (name: string) => {
+    await deps.editRules((document) => void removeService(document, name));
+    await vault.unbindService(name);
+    await deps.pins.forget(name);
+  };
+  /** Writes operations for what a new server offers; without a look at it nothing is known, so the entry goes again. */
+  const propose = async (name: string): Promise<FileEntry> => {
+    try {
+      const { surface } = await deps.look(name);
+      const operations = proposeOperations(surface);
+      if (Object.keys(operations).length === 0)
+        throw new Problem("upstream_invalid", { detail: `the server offers nothing that may be used` });
+      await deps.editRules((document) => setOperations(document, name, operations));
+      return operations as FileEntry;
+    } catch (error) {
+      await remove(name);
+      throw error instanceof Problem ? notAdded(error) : error;
+    }
+  };
 
   return [
     {
       name: "service.list",
       proof: "key",
-      run: () => ({ services: [...snapshot().services.values()].map(({ config }) => shown(config)) }),
+      run: () => ({ services: [...snapshot().services.values()].map(({ config }) => withPins(config)) }),
     },
-    { name: "service.show", proof: "key", run: (args) => shown(find(textArgument(args, "name"))) },
+    { name: "service.show", proof: "key", run: (args) => withPins(find(textArgument(args, "name"))) },
     {
       name: "service.add",
       proof: "owner",
       async run(args, by) {
         const name = textArgument(args, "name");
-        const entry = serviceEntry(args);
+        const entry = args["mcp"] === undefined ? httpServiceEntry(args) : mcpServiceEntry(args);
         await deps.editRules((document) => {
           if (hasEntry(document, "services", name)) {
             throw new Problem("invalid_request", {
@@ -75,7 +108,8 @@ export function serviceActions(deps: ServiceActionsDeps): readonly AdminAction[]
         });
         // Adding it is the owner's word that this secret may go there.
         await vault.confirmService(name, by, now());
-        return shown(find(name));
+        const proposed = entry["operations"] === undefined ? await propose(name) : undefined;
+        return { ...withPins(find(name)), proposed: proposed !== undefined };
       },
     },
     {
@@ -83,8 +117,7 @@ export function serviceActions(deps: ServiceActionsDeps): readonly AdminAction[]
       proof: "owner",
       async run(args) {
         const { name } = find(textArgument(args, "name"));
-        await deps.editRules((document) => void removeService(document, name));
-        await vault.unbindService(name);
+        await remove(name);
         return { removed: name };
       },
     },
@@ -92,7 +125,8 @@ export function serviceActions(deps: ServiceActionsDeps): readonly AdminAction[]
       name: "service.confirm",
       proof: "owner",
       async run(args, by) {
-        const { name } = find(textArgument(args, "name"));
+        const asked = textArgument(args, "name");
+        const name = asked === PEOPLE_PAIRING ? asked : find(asked).name;
         const bound = await vault.confirmService(name, by, now());
         return { service: name, bound: bound.map(({ ref, origin }) => ({ secret: ref, origin })) };
       },
@@ -101,43 +135,26 @@ export function serviceActions(deps: ServiceActionsDeps): readonly AdminAction[]
   ];
 }
 
-const EFFECTS = ["read", "write", "destructive"];
-
-/** The entry as it is written into the file; the file's own check judges its values. */
-function serviceEntry(args: JsonObject): { readonly [key: string]: unknown } {
-  const effect = optionalText(args, "effect") ?? "read";
-  if (!EFFECTS.includes(effect))
-    throw new Problem("invalid_request", { detail: `\`effect\` must be one of ${EFFECTS.join(", ")}` });
-  const allow = textList(args, "allow");
-  const description = optionalText(args, "description");
-  return {
-    url: textArgument(args, "url"),
-    ...(description === undefined ? {} : { description }),
-    ...(args["private"] === true ? { private: true } : {}),
-    ...credentialEntry(args["credential"]),
-    ...presetEntry(optionalText(args, "preset")),
-    operations: { [effect]: { effect, allow: allow.length > 0 ? [...allow] : ["GET /{path...}"] } },
-  };
+function notAdded(error: Problem): Problem {
+  return new Problem(error.code, {
+    detail: `the service was not added: ${error.message}`,
+    remedy: `${error.remedy} Or name its tools with \`--tool\`, and it is not started now.`,
+    fields: error.fields,
+    cause: error,
+  });
 }
 
-function presetEntry(name: string | undefined): object {
-  if (name === undefined) return {};
-  const preset = SERVICE_PRESETS.get(name);
-  if (preset === undefined) {
-    throw new Problem("invalid_request", {
-      detail: `there is no preset \`${name.slice(0, 64)}\``,
-      remedy: `Use one of ${[...SERVICE_PRESETS.keys()].join(", ")}, or none.`,
-    });
-  }
-  return { headers: { allow: [...preset.headers] } };
+/** Where a service is. */
+function placeOf(service: ServiceConfig): JsonObject {
+  if (service.kind === "http") return { kind: "http", url: service.url.origin + service.url.basePath };
+  const { server } = service;
+  if (server.transport === "http") return { kind: "mcp", url: server.url.origin + server.url.basePath };
+  return { kind: "mcp", command: [server.command, ...server.args], sandbox: server.sandbox.mode };
 }
 
-function credentialEntry(value: JsonValue | undefined): object {
-  if (value === undefined || value === null) return {};
-  if (typeof value !== "object" || Array.isArray(value))
-    throw new Problem("invalid_request", { detail: "`credential` must be an object" });
-  const { secret, ...rest } = value as JsonObject;
-  if (typeof secret !== "string")
-    throw new Problem("invalid_request", { detail: "`credential.secret` must be a text" });
-  return { credential: { ...rest, secret: secret.includes(":") ? secret : `local:${secret}` } };
+/** The credential's place; what it refers to, never the secret. */
+function shownCredential(credential: CredentialConfig): JsonObject {
+  const { hosts, ...rest } = { hosts: undefined, ...credential };
+  const shown = hosts === undefined ? rest : { ...rest, hosts: hosts.map(({ host, port }) => `${host}:${port}`) };
+  return Object.fromEntries(Object.entries(shown).filter(([, value]) => value !== undefined)) as JsonObject;
 }

@@ -8,9 +8,11 @@ import type { RulesInForce } from "../broker/rules-in-force.ts";
 import { DEFAULT_ENVIRONMENT } from "../identity/api-key.ts";
 import type { ApiKeys } from "../identity/api-keys.ts";
 import type { Principal } from "../identity/principal.ts";
+import type { UpstreamStatus } from "../upstreams/upstreams.ts";
 import type { Vault } from "../vault/create-vault.ts";
 import type { Owner } from "../vault/owner.ts";
 import { type AdminAction, optionalText, textArgument } from "./admin-action.ts";
+import { KEY_WARNING_MS } from "./admin-agents.ts";
 
 export interface SystemActionsDeps {
   readonly audit: FileAuditLog;
@@ -21,13 +23,12 @@ export interface SystemActionsDeps {
   readonly approvals: Approvals;
   readonly keys: ApiKeys;
   readonly explainer: Explainer;
+  /** The MCP servers that run, or lately failed. */
+  readonly servers: () => readonly UpstreamStatus[];
   readonly now: () => Date;
   /** What the process knows of itself. */
   readonly facts: () => { readonly [name: string]: unknown };
 }
-
-/** Keys that end within this time are named by `status`. */
-const KEY_WARNING_MS = 7 * 86_400_000;
 
 /** `status`, `policy.*`, `audit.checkpoint`, `owner.*`: the house itself. */
 export function systemActions(deps: SystemActionsDeps): readonly AdminAction[] {
@@ -70,6 +71,7 @@ async function status({
   vault,
   approvals,
   keys,
+  servers,
   now,
   facts,
 }: SystemActionsDeps): Promise<object> {
@@ -93,10 +95,23 @@ async function status({
       .map(({ target, why, setBy, setAt }) => ({ target, why, set_by: setBy, set_at: setAt.toISOString() })),
     held_secrets: vault.heldPairings(),
     approvals_pending: pending.length,
+    servers: servers().map(describeServer),
     keys_ending: keys
       .list()
       .filter(({ revokedAt, expiresAt }) => revokedAt === undefined && expiresAt > now() && expiresAt.getTime() < soon)
       .map(({ id, agent, expiresAt }) => ({ key_id: id, agent, expires_at: expiresAt.toISOString() })),
+  };
+}
+
+function describeServer(server: UpstreamStatus): object {
+  const { startedAt, era, mode, limits, failure, ...rest } = server;
+  return {
+    ...rest,
+    era: era ?? null,
+    mode: mode ?? null,
+    limits: limits ?? null,
+    failure: failure ?? null,
+    started_at: startedAt.toISOString(),
   };
 }
 

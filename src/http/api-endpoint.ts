@@ -1,11 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Problem } from "../base/problem.ts";
-import { readBody } from "../base/read-body.ts";
-import { sendProblem } from "../base/send-problem.ts";
-import type { RunningCall } from "../broker/call-request.ts";
+import { hasBody, readBody } from "../base/read-body.ts";
 import type { Broker } from "../broker/create-broker.ts";
 import type { Principal } from "../identity/principal.ts";
-import { createResponseSink } from "./response-sink.ts";
+import { ResponseSink } from "./response-sink.ts";
 
 /** The limit where the service is not known: nothing of the body matters then. */
 const UNKNOWN_SERVICE_BODY_BYTES = 1024 * 1024;
@@ -34,30 +32,17 @@ export type ApiEndpoint = (request: IncomingMessage, response: ServerResponse, a
 export function createApiEndpoint(deps: ApiEndpointDeps): ApiEndpoint {
   return async (request, response, api) => {
     const { principal, requestId, service, target, headers } = api;
-    const limit = deps.requestBytes(service) ?? UNKNOWN_SERVICE_BODY_BYTES;
-    const body = await readBody(request, limit);
-    const method = request.method ?? "";
-    let call: RunningCall | undefined;
-    const sink = createResponseSink(response, {
-      requestId,
-      resume: () => call?.resume(),
-      redacted: () => call?.redacted ?? 0,
-      refuse: (problem) => sendProblem(response, problem, requestId),
-    });
-    response.on("close", () => {
-      if (!response.writableFinished) call?.leave();
-    });
+    const body = hasBody(request)
+      ? await readBody(request, deps.requestBytes(service) ?? UNKNOWN_SERVICE_BODY_BYTES)
+      : undefined;
+    const sink = new ResponseSink(response, requestId);
     if (response.destroyed) throw new Problem("invalid_request", { detail: "the caller went away" });
-    call = deps.broker.call(
-      {
-        requestId,
-        door: "api",
-        principal,
-        service,
-        raw: { method, target, headers, body },
-        publicBase: deps.publicBase(service),
-      },
-      sink,
-    );
+    const raw = { method: request.method ?? "", target, headers, body };
+    const publicBase = deps.publicBase(service);
+    const call = deps.broker.call({ requestId, door: "api", principal, service, raw, publicBase }, sink);
+    sink.call = call;
+    response.on("close", () => {
+      if (!response.writableFinished) call.leave();
+    });
   };
 }

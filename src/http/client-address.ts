@@ -26,7 +26,7 @@ export function trustedProxies(cidrs: readonly string[]): TrustedProxies {
  * `X-Forwarded-For` is read from its end, past trusted hops only, so that a client cannot prepend a better address.
  */
 export function clientAddress(request: IncomingMessage, trusted: TrustedProxies): string {
-  const peer = plain(request.socket.remoteAddress ?? "");
+  const peer = peerAddress(request);
   if (!trusted(peer)) return peer;
   const forwarded = request.headers["x-forwarded-for"];
   if (forwarded === undefined) return peer;
@@ -38,6 +38,11 @@ export function clientAddress(request: IncomingMessage, trusted: TrustedProxies)
     if (!trusted(hop)) return hop;
   }
   return peer;
+}
+
+/** The address of the other end of the connection, whoever that speaks for. */
+export function peerAddress(request: IncomingMessage): string {
+  return plain(request.socket.remoteAddress ?? "");
 }
 
 function plain(address: string): string {

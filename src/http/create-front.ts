@@ -4,11 +4,15 @@ import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
 import { type EarlyRefusal, recordRefusal } from "../broker/record-refusal.ts";
 import type { AuthThrottle } from "../identity/auth-throttle.ts";
-import type { Authenticate } from "../identity/authenticate.ts";
-import { MAX_CONTEXT_CHARACTERS, type Principal } from "../identity/principal.ts";
+import type { Authentication, KillInForce, ProofFault } from "../identity/authenticate.ts";
+import type { AuthenticateCaller } from "../identity/authenticate-caller.ts";
+import { MAX_CONTEXT_CHARACTERS, type Principal, withStated } from "../identity/principal.ts";
 import { type CredentialPlace, tokenFromRequest } from "../identity/token-from-request.ts";
 import type { McpEndpoint } from "../mcp/http-endpoint.ts";
+import type { LegacySse } from "../mcp/legacy-sse.ts";
+import { denyKilled } from "../policy/decision.ts";
 import type { ApiEndpoint } from "./api-endpoint.ts";
+import type { CertificateOf } from "./certificate-of.ts";
 import { checkHost, type OwnNames } from "./check-host.ts";
 import { clientAddress, type TrustedProxies } from "./client-address.ts";
 import { refuseRequest } from "./refuse-request.ts";
@@ -23,12 +27,18 @@ export type SideRoute = (
 export interface FrontDeps {
   readonly names: OwnNames;
   readonly trusted: TrustedProxies;
-  readonly authenticate: Authenticate;
+  readonly authenticate: AuthenticateCaller;
+  /** The client certificate that a request came with, where the file asks for any. */
+  readonly certificateOf?: CertificateOf | undefined;
   readonly throttle: AuthThrottle;
+  /** What a 401 says of where a token is to be had. @param resource - What it must be for. */
+  readonly challenge?: ((resource: string, proof: ProofFault | undefined) => Record<string, string>) | undefined;
   readonly audit: AuditLog;
   readonly credentialOf: (service: string) => CredentialPlace | undefined;
   readonly api: ApiEndpoint;
   readonly mcp: McpEndpoint;
+  /** The older transport, while the file asks for it. */
+  readonly sse: () => LegacySse | undefined;
   readonly side: SideRoute;
   readonly now: () => Date;
   readonly fault: (error: unknown, requestId: string) => void;
@@ -40,8 +50,8 @@ export interface FrontDeps {
 export function createFront(deps: FrontDeps): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     const requestId = newId("req");
-    request.on("error", () => {});
-    response.on("error", () => {});
+    request.on("error", ignore);
+    response.on("error", ignore);
     const misdirected = checkHost(request, deps.names);
     if (misdirected !== undefined) {
       recordStray(deps, misdirected, requestId, addressOf(deps, request));
@@ -55,6 +65,9 @@ export function createFront(deps: FrontDeps): (request: IncomingMessage, respons
   };
 }
 
+/** A peer that goes away ends its call by `close`; what Node says of it besides is no news. */
+function ignore(): void {}
+
 async function route(
   deps: FrontDeps,
   request: IncomingMessage,
@@ -62,16 +75,53 @@ async function route(
   requestId: string,
 ): Promise<void> {
   const url = request.url ?? "";
-  if (url.startsWith("/api/")) return api(deps, request, response, requestId, url);
+  if (url.startsWith(API)) return api(deps, request, response, requestId, url);
   const path = url.split("?", 1)[0]!;
-  if (path === "/mcp") {
-    const { principal } = await identify(deps, request, requestId, "", undefined);
-    const served = deps.mcp(request, response, { principal, requestId });
-    return orRecorded(deps, { requestId, principal, door: "mcp" }, served);
+  if (path === "/mcp") return mcp(deps, request, response, { requestId });
+  if (path.startsWith("/mcp/")) {
+    return mcp(deps, request, response, { requestId, service: path.slice("/mcp/".length) });
   }
+  const sse = path === "/sse" || path === "/messages" ? deps.sse() : undefined;
+  if (sse !== undefined) return legacySse(deps, sse, path, { request, response, requestId });
   if (await deps.side(request, response, requestId)) return;
   if (!url.startsWith("/")) throw new Problem("not_canonical", { detail: "the request target must begin with `/`" });
   throw new Problem("not_found");
+}
+
+async function mcp(
+  deps: FrontDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  asked: { readonly requestId: string; readonly service?: string },
+): Promise<void> {
+  const { requestId, service } = asked;
+  const resource = service === undefined ? "/mcp" : `/mcp/${service}`;
+  const identified = identify(deps, request, { requestId, search: "", credential: undefined, resource });
+  const { principal } = identified instanceof Promise ? await identified : identified;
+  try {
+    await deps.mcp(request, response, { principal, ...asked });
+  } catch (error) {
+    throw await recorded(deps, { principal, door: "mcp", ...asked }, error);
+  }
+}
+
+const API = "/api/";
+
+async function legacySse(
+  deps: FrontDeps,
+  sse: LegacySse,
+  path: string,
+  { request, response, requestId }: { request: IncomingMessage; response: ServerResponse; requestId: string },
+): Promise<void> {
+  const asked = { requestId, search: "", credential: undefined, resource: "/mcp" };
+  const { principal } = await identify(deps, request, asked);
+  const caller = { principal, requestId };
+  try {
+    if (path === "/sse") sse.stream(request, response, caller);
+    else await sse.message(request, response, caller);
+  } catch (error) {
+    throw await recorded(deps, { ...caller, door: "mcp" }, error);
+  }
 }
 
 async function api(
@@ -81,35 +131,47 @@ async function api(
   requestId: string,
   url: string,
 ): Promise<void> {
-  const [, service = "", rest = ""] = /^\/api\/([^/?#]*)(.*)$/s.exec(url) ?? [];
-  const question = rest.indexOf("?");
-  const path = question === -1 ? rest : rest.slice(0, question);
-  const found = await identify(
-    deps,
-    request,
-    requestId,
-    question === -1 ? "" : rest.slice(question),
-    deps.credentialOf(service),
-  );
-  const { principal } = found;
+  const { service, path, search } = splitTarget(url);
+  const credential = deps.credentialOf(service);
+  const identified = identify(deps, request, { requestId, search, credential, resource: "/api" });
+  const found = identified instanceof Promise ? await identified : identified;
+  const { principal, headers } = found;
   const target = (path === "" ? "/" : path) + found.search;
-  const served = deps.api(request, response, { principal, requestId, service, target, headers: found.headers });
-  return orRecorded(deps, { requestId, principal, door: "api", service }, served);
+  try {
+    await deps.api(request, response, { principal, requestId, service, target, headers });
+  } catch (error) {
+    throw await recorded(deps, { requestId, principal, door: "api", service }, error);
+  }
 }
 
-/** A refusal that a plane throws comes from before the call: it is put on record here. */
-async function orRecorded(
+/** Splits `/api/SERVICE/path?query`, where the path or the query may be missing; a `#` belongs to what follows the name. */
+function splitTarget(url: string): { readonly service: string; readonly path: string; readonly search: string } {
+  const question = url.indexOf("?");
+  const end = question === -1 ? url.length : question;
+  const name = /[/?#]/g;
+  name.lastIndex = API.length;
+  const nameEnd = name.exec(url)?.index ?? url.length;
+  return { service: url.slice(API.length, nameEnd), path: url.slice(nameEnd, end), search: url.slice(end) };
+}
+
+/** A refusal that a plane throws comes from before the call: it is put on record here. @returns What to answer with. */
+async function recorded(
   deps: FrontDeps,
   caller: Pick<EarlyRefusal, "requestId" | "principal" | "door" | "service">,
-  served: Promise<void>,
-): Promise<void> {
-  try {
-    await served;
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    await recordRefusal(deps.audit, { ...caller, code: error.code, reason: error.reason ?? error.message });
-    throw error;
-  }
+  error: unknown,
+): Promise<unknown> {
+  if (!(error instanceof Problem)) return error;
+  await recordRefusal(deps.audit, { ...caller, code: error.code, reason: error.reason ?? error.message });
+  return error;
+}
+
+/** What a request asks for, as far as its token is concerned. */
+interface AskedAs {
+  readonly requestId: string;
+  readonly search: string;
+  readonly credential: CredentialPlace | undefined;
+  /** What a token must be for: `/mcp`, `/mcp/SERVICE` or `/api`. */
+  readonly resource: string;
 }
 
 interface Identified {
@@ -142,46 +204,79 @@ export function recordStray(
   deps.audit.append(event).catch(() => {});
 }
 
-/** Proves who asks. @throws {Problem} `invalid_token`, in the same words whatever was wrong; `rate_limited` after too many. */
-async function identify(
+/**
+ * Proves who asks; at once for a valid token.
+ *
+ * @throws {Problem} `invalid_token`, in the same words whatever was wrong; `rate_limited` after too many.
+ */
+function identify(
   deps: FrontDeps,
   request: IncomingMessage,
-  requestId: string,
-  search: string,
-  credential: CredentialPlace | undefined,
-): Promise<Identified> {
-  const headers = pairs(request.rawHeaders);
+  { requestId, search, credential, resource }: AskedAs,
+): Identified | Promise<Identified> {
   const ip = addressOf(deps, request);
   const now = deps.now();
-  const found = tokenFromRequest({ headers, search, credential });
+  const found = tokenFromRequest({ headers: pairs(request.rawHeaders), search, credential });
   const purpose = contextHeader(request, "doorward-purpose");
   const task = contextHeader(request, "doorward-task");
-  const result = found.ok ? deps.authenticate({ token: found.token, ip, purpose, task, now }) : undefined;
-  if (found.ok && result?.ok === true)
-    return { principal: result.principal, headers: found.headers, search: found.search };
+  const stated = { tenant: contextHeader(request, "doorward-tenant"), role: contextHeader(request, "doorward-role") };
+  if (!found.ok) return unproven(deps, { requestId, ip, now, resource, reason: "ambiguous" });
+  const certificate = deps.certificateOf?.(request);
+  if (certificate === "refused") return unproven(deps, { requestId, ip, now, resource, reason: "bad_certificate" });
+  const { token } = found;
+  const judge = (result: Authentication): Identified | Promise<never> => {
+    if (!result.ok) return unproven(deps, { requestId, ip, now, resource, ...result });
+    const principal = withStated(result.principal, stated);
+    return { principal, headers: found.headers, search: found.search };
+  };
+  const result = deps.authenticate({ token, ip, purpose, task, now, certificate, resource, http: request });
+  return result instanceof Promise ? result.then(judge) : judge(result);
+}
 
+async function unproven(
+  deps: FrontDeps,
+  attempt: {
+    readonly requestId: string;
+    readonly ip: string;
+    readonly now: Date;
+    readonly resource: string;
+    readonly reason: string;
+    readonly proof?: ProofFault | undefined;
+    readonly agent?: string | undefined;
+    readonly keyId?: string | undefined;
+    readonly kill?: KillInForce | undefined;
+  },
+): Promise<never> {
+  const { requestId, ip, now, resource, reason, proof, agent, keyId, kill } = attempt;
+  if (kill !== undefined) {
+    const { detail, remedy, rules } = denyKilled(kill);
+    await refused(deps, { requestId, ip, code: "killed" }, { reason, agent, keyId });
+    throw new Problem("killed", { detail, remedy, fields: { rule: rules[0]! } });
+  }
   const limited = deps.throttle.failed(ip, now);
   if (limited.limited) {
-    if (limited.first) await refused(deps, requestId, ip, { reason: "too_many_failures" });
+    if (limited.first) await refused(deps, { requestId, ip }, { reason: "too_many_failures" });
     throw new Problem("rate_limited", { fields: { retry_after: limited.retryAfterSeconds } });
   }
-  const reason = result?.ok === false ? result.reason : "ambiguous";
-  const known = result?.ok === false ? { agent: result.agent, keyId: result.keyId } : {};
-  await refused(deps, requestId, ip, { reason, ...known });
-  throw new Problem("invalid_token");
+  const code = proof === undefined ? "invalid_token" : "invalid_dpop_proof";
+  await refused(deps, { requestId, ip, code }, { reason, agent, keyId });
+  throw new Problem(code, { headers: deps.challenge?.(resource, proof) });
 }
 
 async function refused(
   deps: FrontDeps,
-  requestId: string,
-  ip: string,
+  {
+    requestId,
+    ip,
+    code = "invalid_token",
+  }: { requestId: string; ip: string; code?: "invalid_token" | "invalid_dpop_proof" | "killed" },
   why: { readonly reason: string; readonly agent?: string | undefined; readonly keyId?: string | undefined },
 ): Promise<void> {
   await deps.audit.append({
     type: "token.refused",
     request_id: requestId,
     agent: why.agent,
-    code: "invalid_token",
+    code,
     data: { reason: why.reason, token: why.keyId, ip },
   });
 }

@@ -12,9 +12,13 @@ import type { Finding } from "../config/schema.ts";
  */
 export type EditRules = (edit: (document: Document) => void) => Promise<void>;
 
-export function createEditRules(deps: { readonly path: string; readonly rules: RulesInForce }): EditRules {
+export function createEditRules(deps: {
+  readonly path: string;
+  readonly home: string;
+  readonly rules: RulesInForce;
+}): EditRules {
   const check = async (text: string) => {
-    const checked = await checkConfigText(Buffer.from(text), deps.path);
+    const checked = await checkConfigText(Buffer.from(text), deps.path, { home: deps.home });
     return checked.ok ? checked.warnings : checked.findings;
   };
   return async (edit) => {

@@ -1,37 +1,22 @@
 import { chmodSync, rmSync } from "node:fs";
-import { createServer, type Server, type ServerOptions, type ServerResponse } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { HEADER_BYTES, HEADERS_COUNT, HTTP_SERVER_OPTIONS } from "../base/http-server-options.ts";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
+import { refuseSocket } from "../base/refuse-socket.ts";
+import type { ClientCertificate } from "../identity/client-certificate.ts";
 import type { createFront } from "./create-front.ts";
 import { refuseRequest } from "./refuse-request.ts";
-import { refuseSocket } from "./refuse-socket.ts";
+import { createTlsClients, tlsOptions } from "./tls-clients.ts";
+import type { TlsMaterial } from "./tls-files.ts";
 
-/** A request's head and body must have arrived within this time. */
-const REQUEST_TIMEOUT_MS = 30_000;
-/** How often unfinished requests are looked for: their answer is late by at most this. */
-const CHECK_INTERVAL_MS = 1_000;
-const HEADER_BYTES = 32 * 1024;
-const HEADERS_COUNT = 200;
-/** A kept connection may be silent for this long between requests. */
-const KEEP_ALIVE_MS = 65_000;
 /** How often connections that became idle are ended while a listener closes. */
 const IDLE_SWEEP_MS = 20;
 /** Open connections of one listener. */
 const CONNECTIONS = 20_000;
-
-const SERVER_OPTIONS: ServerOptions = {
-  requestTimeout: REQUEST_TIMEOUT_MS,
-  headersTimeout: REQUEST_TIMEOUT_MS,
-  connectionsCheckingInterval: CHECK_INTERVAL_MS,
-  keepAliveTimeout: KEEP_ALIVE_MS,
-  maxHeaderSize: HEADER_BYTES,
-  noDelay: true,
-  // A missing Host is refused like a foreign one, in the contract's form.
-  requireHostHeader: false,
-};
 
 type Handler = ReturnType<typeof createFront>;
 
@@ -46,22 +31,27 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+export interface TcpListener extends Listener {
+  /** The verified certificate of a client's connection; `undefined` for one without. */
+  readonly certificateOf: (socket: object) => ClientCertificate | undefined;
+  /** Takes other certificates into force. Connections whose client showed one are verified anew. @throws where it does not hold. */
+  renewTls(tls: TlsMaterial): void;
+}
+
 export type UpgradeHandler = (request: Parameters<Handler>[0], socket: Duplex, head: Buffer) => void;
 
 export interface TcpOptions {
   readonly host: string;
   readonly port: number;
   /** PEM texts; without them plain HTTP, which the configuration allows on loopback or behind a named proxy only. */
-  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls: TlsMaterial | undefined;
   readonly broken: BrokenRequest;
 }
 
 /** Listens on TCP. @throws {Problem} `invalid_request` where nobody can listen. */
-export async function listenTcp(handler: Handler, { host, port, tls, broken }: TcpOptions): Promise<Listener> {
-  const server =
-    tls === undefined
-      ? createServer(SERVER_OPTIONS, handler)
-      : (createTlsServer({ ...SERVER_OPTIONS, ...tls, minVersion: "TLSv1.2" }, handler) as unknown as Server);
+export async function listenTcp(handler: Handler, { host, port, tls, broken }: TcpOptions): Promise<TcpListener> {
+  const secured = tls === undefined ? undefined : createSecureServer(tls, { handler, broken });
+  const server = secured?.server ?? createServer(HTTP_SERVER_OPTIONS, handler);
   prepare(server, broken);
   await listening(server, `${host}:${port}`, (done) => server.listen({ host, port }, done));
   const bound = server.address() as AddressInfo;
@@ -70,6 +60,24 @@ export async function listenTcp(handler: Handler, { host, port, tls, broken }: T
     server,
     address: `${tls === undefined ? "http" : "https"}://${name}:${bound.port}`,
     close: () => close(server),
+    certificateOf: (socket) => secured?.certificateOf(socket),
+    renewTls: (material) => secured?.renew(material),
+  };
+}
+
+function createSecureServer(tls: TlsMaterial, { handler, broken }: { handler: Handler; broken: BrokenRequest }) {
+  const server = createTlsServer({ ...HTTP_SERVER_OPTIONS, ...tlsOptions(tls) }, handler);
+  const clients = createTlsClients(server, (reason, ip) => {
+    broken(new Problem("invalid_token", { detail: reason }), newId("req"), ip);
+  });
+  return {
+    server: server as unknown as Server,
+    certificateOf: clients.certificateOf,
+    renew(material: TlsMaterial) {
+      server.setSecureContext(tlsOptions(material));
+      clients.forget();
+      server.closeIdleConnections();
+    },
   };
 }
 
@@ -79,7 +87,7 @@ export async function listenTcp(handler: Handler, { host, port, tls, broken }: T
  * @param path - A stale file there is removed: the caller holds the home's lock, so nobody listens on it.
  */
 export async function listenSocket(handler: Handler, path: string, upgrade: UpgradeHandler): Promise<Listener> {
-  const server = createServer(SERVER_OPTIONS, handler);
+  const server = createServer(HTTP_SERVER_OPTIONS, handler);
   prepare(server, () => {});
   server.on("upgrade", upgrade);
   rmSync(path, { force: true });

@@ -3,21 +3,21 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { Problem } from "../base/problem.ts";
-import { sendProblem } from "../base/send-problem.ts";
 import type { AnswerSink } from "../egress/answer.ts";
-import { createResponseSink } from "./response-sink.ts";
+import { ResponseSink } from "./response-sink.ts";
 
 /** What the next request is answered with; gives the sink and a way to wait for the timer that lets answers flow. */
 let answer: (sink: AnswerSink, response: ServerResponse) => void | Promise<void>;
 let redacted = 0;
 
 const server = createServer((incoming, response) => {
-  const sink = createResponseSink(response, {
-    requestId: "req_1",
+  const sink = new ResponseSink(response, "req_1");
+  sink.call = {
     resume: () => {},
-    redacted: () => redacted,
-    refuse: (problem) => sendProblem(response, problem, "req_1"),
-  });
+    get redacted() {
+      return redacted;
+    },
+  };
   incoming.resume();
   void answer(sink, response);
 });

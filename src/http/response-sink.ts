@@ -1,19 +1,21 @@
 import type { ServerResponse } from "node:http";
 import { letGoWhenStalled } from "../base/let-go-when-stalled.ts";
 import type { Problem } from "../base/problem.ts";
+import { sendProblem } from "../base/send-problem.ts";
 import type { AnswerHead, AnswerSink } from "../egress/answer.ts";
 
 /** Bytes of an answer that are held to send head, length and body in one write, or a clean refusal instead. */
 const HELD_BYTES = 64 * 1024;
 /** An answer without a length that has not ended after this long is one that streams: it flows from then on. */
 const HOLD_MS = 5;
+/** A body up to this size goes out as one piece with its head. */
+const ONE_PIECE_BYTES = 16 * 1024;
 
-export interface ResponseSinkOptions {
-  readonly requestId: string;
+/** The call whose answer is written. */
+export interface AnsweredCall {
   /** Asks the upstream for more, after the caller took what it was given. */
-  readonly resume: () => void;
-  readonly redacted: () => number;
-  readonly refuse: (problem: Problem) => void;
+  resume(): void;
+  readonly redacted: number;
 }
 
 /**
@@ -22,83 +24,125 @@ export interface ResponseSinkOptions {
  * Small answers are written once, with their length. Others stream in chunks, and the chunk that ends them is written
  * when the outcome is recorded, so that an answer that looks whole is one that has its evidence.
  */
-export function createResponseSink(response: ServerResponse, options: ResponseSinkOptions): AnswerSink {
-  let head: AnswerHead | undefined;
-  let held: Uint8Array[] = [];
-  let heldBytes = 0;
-  let flowing = false;
+export class ResponseSink implements AnswerSink {
+  /** Set by who runs the call, before anything of its answer comes. */
+  call: AnsweredCall | undefined;
+  readonly #response: ServerResponse;
+  readonly #requestId: string;
+  readonly #refuse: ((problem: Problem) => void) | undefined;
+  #head: AnswerHead | undefined;
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  #flowing = false;
   /** Whether the count of redactions follows the body. */
-  let trailing = false;
-  let timer: NodeJS.Timeout | undefined;
+  #trailing = false;
+  #timer: NodeJS.Timeout | undefined;
 
-  const flow = () => {
-    clearTimeout(timer);
-    if (flowing || response.destroyed) return;
-    flowing = true;
-    const headers = flatHeaders(head!, options);
-    if (options.redacted() > 0) headers.push("doorward-redacted", String(options.redacted()));
-    else if (response.req.httpVersion === "1.1" && !isBodiless(response, head!)) {
+  /** @param refuse - How a refusal is sent, where it takes more than an answer with its document. */
+  constructor(response: ServerResponse, requestId: string, refuse?: (problem: Problem) => void) {
+    this.#response = response;
+    this.#requestId = requestId;
+    this.#refuse = refuse;
+  }
+
+  head(head: AnswerHead): void {
+    this.#head = head;
+    const { lengthBytes } = head;
+    if (isEventStream(head)) this.#flow();
+    else if (lengthBytes === undefined) this.#timer = setTimeout(() => this.#flow(), HOLD_MS);
+    else if (lengthBytes > HELD_BYTES) this.#flow();
+  }
+
+  data(chunk: Uint8Array): boolean {
+    const response = this.#response;
+    if (response.destroyed) return true;
+    if (this.#flowing) return response.write(chunk);
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes > HELD_BYTES) this.#flow();
+    return !response.writableNeedDrain;
+  }
+
+  // INVARIANT: an answer that failed with nothing sent is a refusal, however long its evidence takes to write.
+  settling(): void {
+    this.#stopWaiting();
+  }
+
+  end(): void {
+    this.#stopWaiting();
+    const response = this.#response;
+    if (response.destroyed) return;
+    if (this.#flowing) {
+      if (this.#trailing) response.addTrailers({ "doorward-redacted": String(this.#redacted) });
+      response.end();
+    } else this.#sendWhole();
+    letGoWhenStalled(response);
+  }
+
+  fail(problem: Problem): void {
+    this.#stopWaiting();
+    if (this.#flowing) this.#response.destroy();
+    else if (this.#refuse !== undefined) this.#refuse(problem);
+    else sendProblem(this.#response, problem, this.#requestId);
+  }
+
+  get #redacted(): number {
+    return this.call?.redacted ?? 0;
+  }
+
+  #stopWaiting(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+  }
+
+  #flow(): void {
+    this.#stopWaiting();
+    const response = this.#response;
+    if (this.#flowing || response.destroyed) return;
+    this.#flowing = true;
+    const head = this.#head!;
+    const headers = flatHeaders(head, this.#requestId);
+    if (this.#redacted > 0) headers.push("doorward-redacted", String(this.#redacted));
+    else if (response.req.httpVersion === "1.1" && !isBodiless(response, head)) {
       headers.push("trailer", "Doorward-Redacted");
-      trailing = true;
+      this.#trailing = true;
     }
-    response.writeHead(head!.status, headers);
-    response.on("drain", options.resume);
-    if (heldBytes === 0) response.flushHeaders();
-    for (const chunk of held) response.write(chunk);
-    held = [];
-  };
+    response.writeHead(head.status, headers);
+    response.on("drain", () => this.call?.resume());
+    if (this.#heldBytes === 0) response.flushHeaders();
+    for (const chunk of this.#held) response.write(chunk);
+    this.#held = [];
+  }
 
-  return {
-    head(h) {
-      head = h;
-      const streams = header(h, "content-type")?.startsWith("text/event-stream") === true;
-      if (streams) flow();
-      else if (h.lengthBytes === undefined) timer = setTimeout(flow, HOLD_MS);
-      else if (h.lengthBytes > HELD_BYTES) flow();
-    },
-    data(chunk) {
-      if (response.destroyed) return true;
-      if (flowing) return response.write(chunk);
-      held.push(chunk);
-      heldBytes += chunk.length;
-      if (heldBytes > HELD_BYTES) flow();
-      return !response.writableNeedDrain;
-    },
-    // INVARIANT: an answer that failed with nothing sent is a refusal, however long its evidence takes to write.
-    settling: () => clearTimeout(timer),
-    end() {
-      clearTimeout(timer);
-      if (response.destroyed) return;
-      if (flowing) {
-        if (trailing) response.addTrailers({ "doorward-redacted": String(options.redacted()) });
-        response.end();
-      } else sendWhole(response, head!, held, heldBytes, options);
-      letGoWhenStalled(response);
-    },
-    fail(problem) {
-      clearTimeout(timer);
-      if (flowing) response.destroy();
-      else options.refuse(problem);
-    },
-  };
+  /** The whole answer in one write. */
+  #sendWhole(): void {
+    const response = this.#response;
+    const head = this.#head!;
+    const headers = flatHeaders(head, this.#requestId);
+    const redacted = this.#redacted;
+    if (redacted > 0) headers.push("doorward-redacted", String(redacted));
+    const bodiless = isBodiless(response, head);
+    if (!bodiless) headers.push("content-length", String(this.#heldBytes));
+    response.writeHead(head.status, headers);
+    if (bodiless || this.#heldBytes === 0) response.end();
+    else sendBody(response, this.#held, this.#heldBytes);
+  }
 }
 
-/** The whole answer in one write. */
-function sendWhole(
-  response: ServerResponse,
-  head: AnswerHead,
-  held: readonly Uint8Array[],
-  heldBytes: number,
-  options: ResponseSinkOptions,
-): void {
-  const headers = flatHeaders(head, options);
-  const redacted = options.redacted();
-  if (redacted > 0) headers.push("doorward-redacted", String(redacted));
-  const bodiless = isBodiless(response, head);
-  if (!bodiless) headers.push("content-length", String(heldBytes));
-  response.writeHead(head.status, headers);
-  if (bodiless || heldBytes === 0) response.end();
-  else response.end(held.length === 1 ? held[0] : Buffer.concat(held));
+/** Node writes a text together with the head in one piece, and bytes beside it: for a few of these the copy is cheaper. */
+function sendBody(response: ServerResponse, held: readonly Uint8Array[], bytes: number): void {
+  const body = held.length === 1 ? held[0]! : Buffer.concat(held);
+  if (bytes > ONE_PIECE_BYTES) response.end(body);
+  else response.end(latin1(body), "latin1");
+}
+
+function latin1(body: Uint8Array): string {
+  const buffer = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return buffer.toString("latin1");
+}
+
+function isEventStream({ headers }: AnswerHead): boolean {
+  for (const [name, value] of headers) if (name === "content-type") return value.startsWith("text/event-stream");
+  return false;
 }
 
 /** Whether HTTP lets this answer have no body, and with it no trailer: Node throws where one is announced all the same. */
@@ -106,13 +150,9 @@ function isBodiless(response: ServerResponse, { status }: AnswerHead): boolean {
   return status === 204 || status === 304 || response.req.method === "HEAD";
 }
 
-function flatHeaders(head: AnswerHead, { requestId }: ResponseSinkOptions): string[] {
+function flatHeaders(head: AnswerHead, requestId: string): string[] {
   const flat: string[] = [];
   for (const [name, value] of head.headers) flat.push(name, value);
   flat.push("doorward-request-id", requestId);
   return flat;
-}
-
-function header(head: AnswerHead, name: string): string | undefined {
-  return head.headers.find(([candidate]) => candidate === name)?.[1];
 }

@@ -3,10 +3,12 @@ import { Problem } from "../base/problem.ts";
 import type { ByteBudget } from "../broker/byte-budget.ts";
 import { collectAnswer } from "../broker/collect-answer.ts";
 import type { Broker } from "../broker/create-broker.ts";
+import { pairingsOf } from "../config/credential-pairings.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { CompiledService, Snapshot } from "../policy/snapshot.ts";
 import type { Vault } from "../vault/create-vault.ts";
 import type { ServiceTest } from "./admin-services.ts";
+import type { LookAtServer } from "./look-at-server.ts";
 
 /** Who asks when the owner tries a service out; no agent can have this name. */
 const OWNER = "(owner)";
@@ -23,12 +25,15 @@ export function createServiceTest(deps: {
   readonly snapshot: () => Snapshot;
   readonly vault: Pick<Vault, "lease">;
   readonly now: () => Date;
+  /** Starts or reaches an MCP server and lists what it offers. */
+  readonly look: LookAtServer;
 }): (service: string) => Promise<ServiceTest> {
   return async (name) => {
     const service = deps.snapshot().services.get(name);
     if (service === undefined) throw new Problem("not_found");
     const secret = await trySecret(deps, service);
     if (secret !== "ok" && secret !== "none") return { ok: false, secret };
+    if (service.config.kind === "mcp") return { ...(await tryServer(deps.look, name)), secret };
     const path = fixedRead(service);
     if (path === undefined)
       return { ok: true, secret, request: null, note: "no operation reads a fixed path, so nothing was sent" };
@@ -61,13 +66,32 @@ export function createServiceTest(deps: {
   };
 }
 
+/** Asks a server for what it offers, which no agent's rule decides on and nothing of which is called. */
+async function tryServer(look: LookAtServer, name: string): Promise<ServiceTest> {
+  try {
+    const { surface, held } = await look(name);
+    const { tools, prompts, resources, resourceTemplates } = surface;
+    return {
+      ok: true,
+      tools: tools.map((tool) => tool["name"] ?? null),
+      prompts: prompts.map((prompt) => prompt["name"] ?? null),
+      resources: resources.length + resourceTemplates.length,
+      held: held.map((pin) => `${pin.kind} ${pin.name}`),
+    };
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return { ok: false, code: error.code, detail: error.message, remedy: error.remedy, reason: error.reason ?? null };
+  }
+}
+
 async function trySecret(
   deps: { readonly vault: Pick<Vault, "lease">; readonly now: () => Date },
   { config }: CompiledService,
 ): Promise<string> {
-  if (config.credential === undefined) return "none";
+  const pairings = pairingsOf(config);
+  if (pairings.length === 0) return "none";
   try {
-    await deps.vault.lease(config.credential.secret, { service: config.name, origin: config.url.origin }, deps.now());
+    for (const { ref, service, origin } of pairings) await deps.vault.lease(ref, { service, origin }, deps.now());
     return "ok";
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
@@ -89,7 +113,8 @@ function fixedRead({ operations }: CompiledService): string | undefined {
   return undefined;
 }
 
-function ownerPrincipal(now: Date): Principal {
+/** The owner, as the evidence names who asked. */
+export function ownerPrincipal(now: Date): Principal {
   return {
     agent: OWNER,
     client: OWNER,

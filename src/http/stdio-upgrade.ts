@@ -3,11 +3,11 @@ import type { Duplex } from "node:stream";
 import type { AuditLog } from "../audit/event.ts";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
+import { refuseSocket } from "../base/refuse-socket.ts";
 import type { Authenticate } from "../identity/authenticate.ts";
 import { tokenFromRequest } from "../identity/token-from-request.ts";
 import type { Dispatch } from "../mcp/dispatch.ts";
 import { type StdioDeps, serveStdio } from "../mcp/stdio-endpoint.ts";
-import { refuseSocket } from "./refuse-socket.ts";
 
 /** How long a client may take to read its last answers when the daemon stops. */
 const LINGER_MS = 1_000;
@@ -24,6 +24,7 @@ export function createStdioUpgrade(deps: {
   readonly audit: AuditLog;
   readonly dispatch: Dispatch;
   readonly refused: StdioDeps["refused"];
+  readonly ended: StdioDeps["ended"];
   readonly now: () => Date;
 }): StdioUpgrade {
   const open = new Set<Duplex>();
@@ -65,7 +66,12 @@ export function createStdioUpgrade(deps: {
       socket.on("close", () => open.delete(socket));
       serveStdio(
         socket,
-        { dispatch: deps.dispatch, refused: deps.refused, authenticate: () => authenticate(token) },
+        {
+          dispatch: deps.dispatch,
+          refused: deps.refused,
+          ended: deps.ended,
+          authenticate: () => authenticate(token),
+        },
         head,
       );
     },

@@ -7,6 +7,8 @@ export interface ApiKeyRecord {
   readonly id: string;
   readonly agent: string;
   readonly environment: string;
+  /** Patterns over `service:operation`; `undefined`: all that the agent may do. */
+  readonly scopes: readonly string[] | undefined;
   /** SHA-256 of the whole key, hex. */
   readonly hash: string;
   readonly createdAt: Date;
@@ -20,6 +22,8 @@ export interface ApiKeyStore {
   load(): Promise<readonly ApiKeyRecord[]>;
   insert(record: ApiKeyRecord): Promise<void>;
   revoke(ids: readonly string[], at: Date): Promise<void>;
+  /** Moves the end of keys to an instant, where it is later. */
+  shorten(ids: readonly string[], end: Date): Promise<void>;
   touch(uses: readonly { readonly id: string; readonly at: Date }[]): Promise<void>;
   /** Forgets keys that ended before an instant. */
   prune(before: Date): Promise<void>;
@@ -34,6 +38,7 @@ export function createApiKeyStore(db: Kysely<Database>): ApiKeyStore {
         id: row.id,
         agent: row.agent,
         environment: row.environment,
+        scopes: row.scopes === null ? undefined : (JSON.parse(row.scopes) as string[]),
         hash: Buffer.from(row.hash).toString("hex"),
         createdAt: new Date(row.created_at),
         expiresAt: new Date(row.expires_at),
@@ -48,6 +53,7 @@ export function createApiKeyStore(db: Kysely<Database>): ApiKeyStore {
           id: record.id,
           agent: record.agent,
           environment: record.environment,
+          scopes: record.scopes === undefined ? null : JSON.stringify(record.scopes),
           hash: Buffer.from(record.hash, "hex"),
           created_at: record.createdAt.toISOString(),
           expires_at: record.expiresAt.toISOString(),
@@ -63,6 +69,16 @@ export function createApiKeyStore(db: Kysely<Database>): ApiKeyStore {
         .set({ revoked_at: at.toISOString() })
         .where("id", "in", ids)
         .where("revoked_at", "is", null)
+        .execute();
+    },
+    async shorten(ids, end) {
+      if (ids.length === 0) return;
+      const at = end.toISOString();
+      await db
+        .updateTable("api_keys")
+        .set({ expires_at: at })
+        .where("id", "in", ids)
+        .where("expires_at", ">", at)
         .execute();
     },
     async touch(uses) {

@@ -1,5 +1,6 @@
 import type { AuditLog } from "../audit/event.ts";
 import { Problem } from "../base/problem.ts";
+import { parseScopeGlob } from "../config/names.ts";
 import { hashKey, isOfKeyLength, makeApiKey } from "./api-key.ts";
 import type { ApiKeyRecord, ApiKeyStore } from "./api-key-store.ts";
 
@@ -19,6 +20,7 @@ export interface IssuedKey {
   /** The key itself, here and never again. Shown to the owner and written to the agent's key file. */
   readonly key: string;
   readonly keyId: string;
+  readonly scopes: readonly string[] | undefined;
   readonly expiresAt: Date;
 }
 
@@ -27,6 +29,7 @@ export interface ListedKey {
   readonly id: string;
   readonly agent: string;
   readonly environment: string;
+  readonly scopes: readonly string[] | undefined;
   readonly createdAt: Date;
   readonly expiresAt: Date;
   readonly revokedAt: Date | undefined;
@@ -38,7 +41,18 @@ interface IssueRequest {
   readonly environment: string;
   /** Seconds, whole, at most {@link KEY_TTL_LIMIT_SECONDS}; absent: that limit. */
   readonly ttlSeconds?: number | undefined;
+  /** Patterns over `service:operation` that the key is narrowed to; absent: all that the agent may do. */
+  readonly scopes?: readonly string[] | undefined;
   /** Who asks for it: `owner`, a user; for the evidence. */
+  readonly by: string;
+  readonly now: Date;
+}
+
+interface RetireRequest {
+  /** Ids of keys. */
+  readonly ids: readonly string[];
+  /** Seconds that they stay valid for. */
+  readonly overlapSeconds: number;
   readonly by: string;
   readonly now: Date;
 }
@@ -83,14 +97,17 @@ export class ApiKeys {
    *
    * @throws {Problem} `invalid_request` for a life outside the limit or too many live keys; `audit_unavailable`; `store_unavailable`.
    */
-  async issue({ agent, environment, ttlSeconds = KEY_TTL_LIMIT_SECONDS, by, now }: IssueRequest): Promise<IssuedKey> {
+  async issue(request: IssueRequest): Promise<IssuedKey> {
+    const { agent, environment, ttlSeconds = KEY_TTL_LIMIT_SECONDS, scopes, by, now } = request;
     this.#checkIssue(agent, ttlSeconds, now);
+    checkScopes(scopes);
     const { key, id } = makeApiKey(environment);
     const expiresAt = new Date(now.getTime() + ttlSeconds * 1_000);
     const record: ApiKeyRecord = {
       id,
       agent,
       environment,
+      scopes,
       hash: hashKey(key),
       createdAt: now,
       expiresAt,
@@ -100,11 +117,46 @@ export class ApiKeys {
     await this.#deps.audit.append({
       type: "token.issued",
       agent,
-      data: { kind: "api_key", token: id, environment, expires_at: expiresAt.toISOString(), by },
+      data: {
+        kind: "api_key",
+        token: id,
+        environment,
+        ...(scopes === undefined ? {} : { scopes: [...scopes] }),
+        expires_at: expiresAt.toISOString(),
+        by,
+      },
     });
     await this.#deps.store.insert(record);
     this.#add(record);
-    return { agent, environment, key, keyId: id, expiresAt };
+    return { agent, environment, scopes, key, keyId: id, expiresAt };
+  }
+
+  /**
+   * Lets keys end soon, so that whoever holds one has time to take its successor. It never makes one live longer.
+   *
+   * @returns Those that end sooner now, with their end.
+   * @throws {Problem} `audit_unavailable`, `store_unavailable`: they end at their old time after a restart; repeat it.
+   */
+  async retire({ ids, overlapSeconds, by, now }: RetireRequest): Promise<readonly ListedKey[]> {
+    const end = new Date(now.getTime() + overlapSeconds * 1_000);
+    const retired = [...this.#byHash.values()].filter(
+      (key) => ids.includes(key.id) && key.revokedAt === undefined && key.expiresAt > end,
+    );
+    for (const key of retired) key.expiresAt = end;
+    await Promise.all(
+      retired.map(({ id, agent }) =>
+        this.#deps.audit.append({
+          type: "token.revoked",
+          agent,
+          data: { kind: "api_key", token: id, by, effective_at: end.toISOString() },
+        }),
+      ),
+    );
+    await this.#deps.store.shorten(
+      retired.map(({ id }) => id),
+      end,
+    );
+    return retired.map(listed);
   }
 
   /**
@@ -136,17 +188,7 @@ export class ApiKeys {
 
   /** Every key that is kept, the ended ones too; oldest first. */
   list(): readonly ListedKey[] {
-    return [...this.#byHash.values()].map(
-      ({ id, agent, environment, createdAt, expiresAt, revokedAt, lastUsedAt }) => ({
-        id,
-        agent,
-        environment,
-        createdAt,
-        expiresAt,
-        revokedAt,
-        lastUsedAt,
-      }),
-    );
+    return [...this.#byHash.values()].map(listed);
   }
 
   /** Finds the key that a token is, dead or alive. The caller judges its expiry and revocation, at every use. */
@@ -200,6 +242,28 @@ export class ApiKeys {
       remedy: "Revoke those that are not in use: `doorward agent revoke KEY_ID`.",
     });
   }
+}
+
+/** Patterns that a key may be narrowed to at once. */
+const SCOPES_LIMIT = 100;
+
+function checkScopes(scopes: readonly string[] | undefined): void {
+  if (scopes === undefined) return;
+  if (scopes.length === 0 || scopes.length > SCOPES_LIMIT) {
+    throw new Problem("invalid_request", {
+      detail: `a key is narrowed to 1 to ${SCOPES_LIMIT} scopes`,
+      remedy: "Name each with `--scope`, or none for all that the agent may do.",
+    });
+  }
+  for (const scope of scopes) {
+    const read = parseScopeGlob(scope);
+    if (!read.ok) throw new Problem("invalid_request", { detail: read.problem, remedy: `${read.remedy}.` });
+  }
+}
+
+function listed(key: LiveKey): ListedKey {
+  const { id, agent, environment, scopes, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
+  return { id, agent, environment, scopes, createdAt, expiresAt, revokedAt, lastUsedAt };
 }
 
 export interface ApiKeysDeps {

@@ -11,6 +11,7 @@ const NO_STORE = {
   load: async () => [],
   insert: async () => {},
   revoke: async () => {},
+  shorten: async () => {},
   touch: async () => {},
   prune: async () => {},
 };

@@ -8,7 +8,7 @@ export interface AgentFacts {
   readonly environment?: string | undefined;
 }
 
-/** Why a token was refused. For the audit and the command line alone: the wire says the same words for all. */
+/** Why an API key was refused. */
 export type AuthenticationFault =
   | "missing"
   | "malformed"
@@ -21,13 +21,30 @@ export type AuthenticationFault =
 
 export type Authentication =
   | { readonly ok: true; readonly principal: Principal }
-  /** `agent` and `keyId` are known only where the key itself was a real one. */
+  /** `agent` and `keyId` are known only where the token itself was a real one. */
   | {
       readonly ok: false;
-      readonly reason: AuthenticationFault;
+      /** One word for the audit and the command line alone: the wire says the same words for all. */
+      readonly reason: string;
+      /** Said on the wire where the token is bound to a key, and its proof is what is wrong (RFC 9449 §7.1). */
+      readonly proof?: ProofFault | undefined;
       readonly agent: string | undefined;
       readonly keyId: string | undefined;
+      /** Why it was taken back, while that is in force: the caller is told of the kill instead. */
+      readonly kill?: KillInForce | undefined;
     };
+
+/** A proof of possession that is missing or wrong. */
+export interface ProofFault {
+  /** For a better proof, where that is what it lacks. */
+  readonly nonce: string | undefined;
+}
+
+/** A stop order, as far as a caller is told of it. */
+export interface KillInForce {
+  readonly target: string;
+  readonly setBy: string;
+}
 
 export interface AuthenticationRequest {
   /** As found by `tokenFromRequest`. */
@@ -42,7 +59,7 @@ export interface AuthenticationRequest {
 export type Authenticate = (request: AuthenticationRequest) => Authentication;
 
 /**
- * Makes the function that turns a token into a principal.
+ * Makes the function that turns an API key into a principal.
  *
  * Everything is judged at every use, from memory: a key that was revoked, or whose agent left the file or changed its
  * environment, is refused at its next call.
@@ -79,6 +96,7 @@ function principalOf(key: LiveKey, agent: AgentFacts, request: AuthenticationReq
     purpose: request.purpose,
     task: request.task,
     ip: request.ip,
+    ...(key.scopes === undefined ? {} : { scopes: key.scopes }),
     token: { kind: "api_key", id: key.id, expiresAt: key.expiresAt },
   };
 }

@@ -39,38 +39,46 @@ export type FoundToken =
  * @returns Never throws. What is not a Doorward key is returned only when no place has one.
  */
 export function tokenFromRequest({ headers, search, credential }: TokenSource): FoundToken {
-  const isPlace = placeOf(credential);
+  const place = credential?.kind === "header" ? credential.name?.toLowerCase() : undefined;
+  const parameter = credential?.kind === "query" ? credential.name : undefined;
   const passing: Header[] = [];
   const candidates: string[] = [];
   for (const header of headers) {
     const name = header[0].toLowerCase();
     if (name === "authorization") candidates.push(...fromAuthorization(header[1]));
-    else if (isPlace.header(name)) candidates.push(...fromHeader(header[1]));
+    else if (name === place) candidates.push(fromHeader(header[1]));
     else passing.push(header);
   }
-  const query = takeFromQuery(search, isPlace.query);
-  candidates.push(...query.values);
-
-  const keys = new Set(candidates.filter(looksLikeApiKey));
-  if (keys.size > 1) return { ok: false, reason: "ambiguous" };
-  const [token = candidates.find((candidate) => candidate !== "")] = keys;
-  return { ok: true, token, headers: passing, search: query.search };
+  let kept = search;
+  if (parameter !== undefined && search !== "") {
+    const query = takeFromQuery(search, parameter);
+    candidates.push(...query.values);
+    kept = query.search;
+  }
+  return chooseToken(candidates, { headers: passing, search: kept });
 }
 
-interface Places {
-  readonly header: (lowerCaseName: string) => boolean;
-  readonly query: (name: string) => boolean;
+function chooseToken(
+  candidates: readonly string[],
+  request: { readonly headers: readonly Header[]; readonly search: string },
+): FoundToken {
+  let key: string | undefined;
+  let other: string | undefined;
+  for (const candidate of candidates) {
+    if (!looksLikeApiKey(candidate)) {
+      if (candidate !== "") other ??= candidate;
+    } else if (key !== undefined && key !== candidate) return { ok: false, reason: "ambiguous" };
+    else key = candidate;
+  }
+  return { ok: true, token: key ?? other, headers: request.headers, search: request.search };
 }
 
-function placeOf(credential: CredentialPlace | undefined): Places {
-  const name = credential?.name;
-  const header = credential?.kind === "header" ? name?.toLowerCase() : undefined;
-  const query = credential?.kind === "query" ? name : undefined;
-  return { header: (candidate) => candidate === header, query: (candidate) => candidate === query };
-}
+const BEARER = /^Bearer (\S+)$/;
 
 /** What may be a token in an `Authorization` value: both halves of Basic, the last word of anything else. */
 function fromAuthorization(value: string): readonly string[] {
+  const bearer = BEARER.exec(value)?.[1];
+  if (bearer !== undefined) return [bearer];
   const [scheme = "", rest = scheme] = value.trim().split(/\s+/);
   if (scheme.toLowerCase() !== "basic") return [rest];
   const pair = Buffer.from(rest, "base64").toString("utf8");
@@ -80,14 +88,14 @@ function fromAuthorization(value: string): readonly string[] {
 }
 
 /** A vendor's header may carry a prefix of its own (`Token dw_…`, `apikey=dw_…`): the key is what ends the value. */
-function fromHeader(value: string): readonly string[] {
+function fromHeader(value: string): string {
   const plain = value.trim();
   const last = plain.slice(Math.max(...[" ", "=", ":"].map((separator) => plain.lastIndexOf(separator))) + 1);
-  return [looksLikeApiKey(last) ? last : plain];
+  return looksLikeApiKey(last) ? last : plain;
 }
 
 /** Takes parameters out of a query; those that stay are not touched by a byte. */
-function takeFromQuery(search: string, isTaken: (name: string) => boolean) {
+function takeFromQuery(search: string, parameter: string) {
   const values: string[] = [];
   const kept = search
     .replace(/^\?/, "")
@@ -95,7 +103,7 @@ function takeFromQuery(search: string, isTaken: (name: string) => boolean) {
     .filter((part) => {
       const equals = part.indexOf("=");
       const name = decode(equals === -1 ? part : part.slice(0, equals));
-      if (name === undefined || !isTaken(name)) return true;
+      if (name !== parameter) return true;
       values.push(equals === -1 ? "" : (decode(part.slice(equals + 1)) ?? ""));
       return false;
     });

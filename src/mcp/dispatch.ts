@@ -1,16 +1,19 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { JsonObject, JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
-import { MAX_CONTEXT_CHARACTERS, type Principal } from "../identity/principal.ts";
+import { isStranger, MAX_CONTEXT_CHARACTERS, type Principal, withStated } from "../identity/principal.ts";
+import type { ClientSession } from "./client-session.ts";
 import type { Era } from "./era.ts";
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from "./era.ts";
-import { isObject, RPC, RpcError, type RpcRequest } from "./json-rpc.ts";
-import { refusal, type Tool } from "./tool.ts";
+import { isObject, RPC, RpcError, type RpcRequest, WrittenResult } from "./json-rpc.ts";
+import { isStepUp, refusal, type Tool, type ToolResult } from "./tool.ts";
 
 export interface ServerIdentity {
   readonly name: string;
   readonly version: string;
 }
 
+/** One request's circumstances. The optional parts say how its client is reached beside the answer itself. */
 export interface DispatchContext {
   readonly era: Era;
   readonly principal: Principal;
@@ -18,6 +21,13 @@ export interface DispatchContext {
   readonly signal: AbortSignal | undefined;
   readonly lossy: boolean;
   readonly whenSent: (then: () => void) => void;
+  /** The service of `/mcp/SERVICE`; absent at `/mcp`. */
+  readonly service?: string | undefined;
+  /** Of clients that keep one. */
+  readonly session?: ClientSession | undefined;
+  /** Over HTTP alone. */
+  readonly request?: IncomingMessage | undefined;
+  readonly response?: ServerResponse | undefined;
 }
 
 /** Carries out one request and gives its `result`. */
@@ -50,14 +60,21 @@ export function createDispatch(
   const cacheable = { ttlMs: LIST_TTL_MS, cacheScope: "private" };
   const finish = (era: Era, result: object, extra: object = {}) =>
     era === "modern" ? { ...result, resultType: "complete", ...extra, _meta: meta } : result;
+  const complete = `,"resultType":"complete","_meta":${JSON.stringify(meta)}`;
+  const finishCall = (era: Era, result: ToolResult) => {
+    if (result.written === undefined) return finish(era, result);
+    return new WrittenResult(`{${result.written()}${era === "modern" ? complete : ""}}`);
+  };
 
   return (request, context) => {
     const { era } = context;
     switch (request.method) {
       case "tools/call":
-        return call(byName, request.params, context, fault).then((result) => finish(era, result));
+        return call(byName, request.params, context, fault).then((result) => finishCall(era, result));
       case "tools/list":
         if (request.params["cursor"] !== undefined) throw new RpcError(RPC.invalidParams, "there is no such page");
+        // A client that nobody adopted may do nothing, and is not to keep that for long.
+        if (isStranger(context.principal)) return finish(era, { tools: [] }, { ...cacheable, ttlMs: 0 });
         return finish(era, { tools: definitions }, cacheable);
       case "initialize":
         if (era === "modern") break;
@@ -95,7 +112,7 @@ async function call(
   params: JsonObject,
   context: DispatchContext,
   fault: (error: unknown, requestId: string) => void,
-): Promise<object> {
+): Promise<ToolResult> {
   const { name, arguments: args = {} } = params;
   if (typeof name !== "string") throw new RpcError(RPC.invalidParams, "`name` must be a string");
   const tool = tools.get(name);
@@ -105,19 +122,23 @@ async function call(
     const principal = withContext(context.principal, params["_meta"]);
     return await tool.run(args, { ...context, principal });
   } catch (error) {
+    if (isStepUp(error, context)) throw error;
     if (error instanceof Problem) return refusal(error, context.requestId);
     fault(error, context.requestId);
     return refusal(new Problem("internal_error"), context.requestId);
   }
 }
 
-/** The purpose and the task that this call states, in `_meta`; whether they are allowed is for the policy. */
-function withContext(principal: Principal, meta: JsonValue | undefined): Principal {
+/** The purpose, task, tenant and role that this call states, in `_meta`; whether they are allowed is for the policy. */
+export function withContext(principal: Principal, meta: JsonValue | undefined): Principal {
   if (!isObject(meta)) return principal;
   const purpose = contextValue(meta["doorward/purpose"], "doorward/purpose");
   const task = contextValue(meta["doorward/task"], "doorward/task");
-  if (purpose === undefined && task === undefined) return principal;
-  return { ...principal, purpose: purpose ?? principal.purpose, task: task ?? principal.task };
+  const tenant = contextValue(meta["doorward/tenant"], "doorward/tenant");
+  const role = contextValue(meta["doorward/role"], "doorward/role");
+  const known = withStated(principal, { tenant, role });
+  if (purpose === undefined && task === undefined) return known;
+  return { ...known, purpose: purpose ?? principal.purpose, task: task ?? principal.task };
 }
 
 function contextValue(value: JsonValue | undefined, name: string): string | undefined {

@@ -108,8 +108,8 @@ function checkHeaders({ method, params }: RpcRequest, headers: McpHeaders): void
     throw mismatch(`the Mcp-Name header differs from params.${field}`);
 }
 
-/** Reads `=?base64?…?=`, the form for values that cannot stand in a header. */
-function decodeSentinel(value: string): string | undefined {
+/** Reads `=?base64?…?=`, the form for values that cannot stand in a header; `undefined` when it is not valid. */
+export function decodeSentinel(value: string): string | undefined {
   const encoded = /^=\?base64\?(.*)\?=$/i.exec(value)?.[1];
   if (encoded === undefined) return value;
   const bytes = Buffer.from(encoded, "base64");

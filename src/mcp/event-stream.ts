@@ -1,4 +1,4 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 
 /** Proxies cut connections that are silent for longer. */
 const KEEP_ALIVE_MS = 25_000;
@@ -8,6 +8,14 @@ export interface EventStream {
   send(message: string): void;
   close(): void;
 }
+
+/** Whether a client takes an event stream for an answer. */
+export function acceptsEvents(request: IncomingMessage): boolean {
+  return /text\/event-stream|\*\/\*/.test(request.headers.accept ?? "");
+}
+
+/** A client that reads less than it asked for loses notifications from here on. */
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 
 /** Opens the stream that a session listens on; nothing is sent yet but comments that keep it alive. */
 export function openEventStream(response: ServerResponse, requestId: string): EventStream {
@@ -22,7 +30,13 @@ export function openEventStream(response: ServerResponse, requestId: string): Ev
   beat.unref();
   response.on("close", () => clearInterval(beat));
   return {
-    send: (message) => void response.write(`event: message\ndata: ${message}\n\n`),
+    send: (message) => sendEvent(response, message),
     close: () => void response.end(),
   };
+}
+
+/** Sends one message on a stream that is open; dropped when it is over, or its reader is far behind. */
+export function sendEvent(response: ServerResponse, message: string): void {
+  if (response.writableEnded || response.destroyed || response.writableLength > MAX_UNREAD_BYTES) return;
+  response.write(`event: message\ndata: ${message}\n\n`);
 }

@@ -5,9 +5,10 @@ import { readBody } from "../base/read-body.ts";
 import { sendProblem } from "../base/send-problem.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
+import { capabilitiesOf } from "./create-relay.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { classify, LEGACY_VERSIONS } from "./era.ts";
-import { openEventStream } from "./event-stream.ts";
+import { acceptsEvents, openEventStream } from "./event-stream.ts";
 import {
   errorMessage,
   parseMessage,
@@ -15,6 +16,7 @@ import {
   RPC,
   RpcError,
   type RpcMessage,
+  type RpcRequest,
   resultMessage,
 } from "./json-rpc.ts";
 import { createSentList } from "./sent-list.ts";
@@ -30,6 +32,8 @@ const MAX_RUNNING_PER_SESSION = 1_024;
 
 export interface McpEndpointDeps {
   readonly dispatch: Dispatch;
+  /** Whether there is an MCP server of this name that the caller may know of: `/mcp/SERVICE`. */
+  readonly serves: (service: string, principal: Principal) => boolean;
   readonly sessions: Sessions;
   readonly now: () => Date;
   /** Puts on record what is no message that can be dispatched. @throws {Problem} `audit_unavailable`. */
@@ -39,22 +43,27 @@ export interface McpEndpointDeps {
   ) => Promise<void>;
 }
 
-/** Serves `/mcp` to one authenticated request, in both eras (Streamable HTTP). */
-export type McpEndpoint = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  caller: { readonly principal: Principal; readonly requestId: string },
-) => Promise<void>;
+/** Who asks, and at which door: `service` is that of `/mcp/SERVICE`. */
+export interface McpCaller {
+  readonly principal: Principal;
+  readonly requestId: string;
+  readonly service?: string | undefined;
+}
+
+/** Serves `/mcp` and `/mcp/SERVICE` to one authenticated request, in both eras (Streamable HTTP). */
+export type McpEndpoint = (request: IncomingMessage, response: ServerResponse, caller: McpCaller) => Promise<void>;
 
 export function createMcpEndpoint(deps: McpEndpointDeps): McpEndpoint {
-  return async (request, response, { principal, requestId }) => {
+  return async (request, response, caller) => {
+    const { principal, requestId, service } = caller;
+    if (service !== undefined && !deps.serves(service, principal)) throw new Problem("unknown_service");
     switch (request.method) {
       case "POST":
-        return post(deps, request, response, principal, requestId);
+        return post(deps, request, response, caller);
       case "GET":
-        return openStream(deps, request, response, principal, requestId);
+        return openStream(deps, request, response, caller);
       case "DELETE":
-        return endSession(deps, request, response, principal, requestId);
+        return endSession(deps, request, response, caller);
       default:
         sendProblem(response, new Problem("method_not_allowed"), requestId, { allow: "POST, GET, DELETE" });
     }
@@ -65,8 +74,7 @@ async function post(
   deps: McpEndpointDeps,
   request: IncomingMessage,
   response: ServerResponse,
-  principal: Principal,
-  requestId: string,
+  { principal, requestId, service }: McpCaller,
 ): Promise<void> {
   // INVARIANT: only JSON, so that no web page can post here without a preflight that it will not pass.
   const type = request.headers["content-type"];
@@ -90,44 +98,36 @@ async function post(
       if (message.kind !== "request") return accepted(response, requestId);
       const signal = cancelledWith(response);
       const whenSent = sentList(response);
-      const result = await deps.dispatch(message, { era, principal, requestId, signal, lossy: parsed.lossy, whenSent });
+      const { lossy } = parsed;
+      const context = { era, principal, requestId, signal, lossy, whenSent, service, request, response };
+      const result = await deps.dispatch(message, context);
       return sendMessage(response, 200, resultMessage(message.id, result), requestId);
     }
-    await legacy(deps, { request, response, principal, requestId, message, lossy: parsed.lossy });
+    await legacy(deps, { request, response, principal, requestId, service, message, lossy: parsed.lossy });
   } catch (error) {
+    // It was decided and recorded as a call; what is left is to say so.
+    if (error instanceof Problem && error.code === "insufficient_scope") return sendProblem(response, error, requestId);
     if (!(error instanceof RpcError)) throw error;
-    if (error.status === 400) await deps.refused({ principal, requestId }, error.message);
+    if (error.status === 400 && !error.judged) await deps.refused({ principal, requestId }, error.message);
     sendMessage(response, error.status, errorMessage(id, error), requestId);
   }
 }
 
-interface LegacyPost {
+interface LegacyPost extends McpCaller {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly principal: Principal;
-  readonly requestId: string;
   readonly message: RpcMessage;
   readonly lossy: boolean;
 }
 
 async function legacy(deps: McpEndpointDeps, post: LegacyPost): Promise<void> {
-  const { request, response, principal, requestId, message, lossy } = post;
-  const nowMs = deps.now().getTime();
-  if (message.kind === "request" && message.method === "initialize") {
-    const context = {
-      era: "legacy",
-      principal,
-      requestId,
-      signal: undefined,
-      lossy,
-      whenSent: sentList(response),
-    } as const;
-    const result = await deps.dispatch(message, context);
-    const session = deps.sessions.create(principal, nowMs);
-    return sendMessage(response, 200, resultMessage(message.id, result), requestId, { "mcp-session-id": session.id });
+  const { request, response, principal, requestId, service, message, lossy } = post;
+  if (message.kind === "request" && message.method === "initialize") return initialize(deps, post, message);
+  const session = findSession(deps, request, post);
+  if (message.kind === "answer") {
+    session.pending?.answer(message);
+    return accepted(response, requestId);
   }
-  const session = findSession(deps, request, principal, nowMs);
-  if (message.kind === "answer") return accepted(response, requestId);
   if (message.kind === "notification") {
     if (message.method === "notifications/cancelled") {
       session.running?.get(message.params["requestId"] as RequestId)?.abort();
@@ -137,11 +137,28 @@ async function legacy(deps: McpEndpointDeps, post: LegacyPost): Promise<void> {
   const controller = begin(session, message.id);
   try {
     const whenSent = sentList(response);
-    const context = { era: "legacy", principal, requestId, signal: controller.signal, lossy, whenSent } as const;
-    const result = await deps.dispatch(message, context);
+    const { signal } = controller;
+    const who = { era: "legacy", principal, requestId, service, session } as const;
+    const result = await deps.dispatch(message, { ...who, signal, lossy, whenSent, request, response });
     sendMessage(response, 200, resultMessage(message.id, result), requestId);
   } finally {
     session.running?.delete(message.id);
+  }
+}
+
+/** Opens a session first, so that a server which is asked for its introduction knows whom it will speak with. */
+async function initialize(deps: McpEndpointDeps, post: LegacyPost, message: RpcRequest): Promise<void> {
+  const { request, response, principal, requestId, service, lossy } = post;
+  const capabilities = capabilitiesOf(message.params["capabilities"]);
+  const session = deps.sessions.create(principal, deps.now().getTime(), { scope: service, capabilities });
+  try {
+    const who = { era: "legacy", principal, requestId, service, session } as const;
+    const whenSent = sentList(response);
+    const result = await deps.dispatch(message, { ...who, signal: undefined, lossy, whenSent, request, response });
+    sendMessage(response, 200, resultMessage(message.id, result), requestId, { "mcp-session-id": session.id });
+  } catch (error) {
+    deps.sessions.end(session);
+    throw error;
   }
 }
 
@@ -160,7 +177,7 @@ function begin(session: Session, id: RequestId): AbortController {
   return controller;
 }
 
-function findSession(deps: McpEndpointDeps, request: IncomingMessage, principal: Principal, nowMs: number): Session {
+function findSession(deps: McpEndpointDeps, request: IncomingMessage, { principal, service }: McpCaller): Session {
   const version = single(request, "mcp-protocol-version");
   if (version !== undefined && !LEGACY_VERSIONS.includes(version)) {
     throw new RpcError(RPC.invalidRequest, "the MCP-Protocol-Version header names no revision that is served here", {
@@ -174,8 +191,9 @@ function findSession(deps: McpEndpointDeps, request: IncomingMessage, principal:
       status: 400,
     });
   }
-  const session = deps.sessions.find(id, principal, nowMs);
-  if (session === undefined) throw new RpcError(RPC.sessionNotFound, "there is no such session", { status: 404 });
+  const session = deps.sessions.find(id, principal, deps.now().getTime());
+  if (session === undefined || session.scope !== service)
+    throw new RpcError(RPC.sessionNotFound, "there is no such session", { status: 404 });
   return session;
 }
 
@@ -183,22 +201,25 @@ async function openStream(
   deps: McpEndpointDeps,
   request: IncomingMessage,
   response: ServerResponse,
-  principal: Principal,
-  requestId: string,
+  caller: McpCaller,
 ): Promise<void> {
-  if (!/text\/event-stream|\*\/\*/.test(request.headers.accept ?? "")) {
+  const { requestId } = caller;
+  if (!acceptsEvents(request)) {
     return sendProblem(response, new Problem("method_not_allowed"), requestId, { allow: "POST, DELETE" });
   }
   if (single(request, "mcp-session-id") === undefined) {
     return sendProblem(response, new Problem("method_not_allowed"), requestId, { allow: "POST" });
   }
   try {
-    const session = findSession(deps, request, principal, deps.now().getTime());
+    const session = findSession(deps, request, caller);
     session.closeStream?.();
     const stream = openEventStream(response, requestId);
     session.closeStream = stream.close;
+    session.push = stream.send;
     response.on("close", () => {
-      if (session.closeStream === stream.close) session.closeStream = undefined;
+      if (session.closeStream !== stream.close) return;
+      session.closeStream = undefined;
+      session.push = undefined;
     });
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
@@ -210,11 +231,11 @@ async function endSession(
   deps: McpEndpointDeps,
   request: IncomingMessage,
   response: ServerResponse,
-  principal: Principal,
-  requestId: string,
+  caller: McpCaller,
 ): Promise<void> {
+  const { requestId } = caller;
   try {
-    deps.sessions.end(findSession(deps, request, principal, deps.now().getTime()));
+    deps.sessions.end(findSession(deps, request, caller));
     response.writeHead(200, { "content-length": 0, "doorward-request-id": requestId }).end();
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
@@ -256,15 +277,22 @@ function sendMessage(
   requestId: string,
   headers: Record<string, string> = {},
 ): void {
-  if (response.headersSent || response.destroyed) return;
-  const body = Buffer.from(message);
+  if (response.destroyed || response.writableEnded) return;
+  // An upstream spoke meanwhile, so that the answer became a stream: it ends with the message.
+  if (response.headersSent) {
+    response.end(`event: message\ndata: ${message}\n\n`);
+    letGoWhenStalled(response);
+    return;
+  }
+  const bytes = Buffer.byteLength(message);
   response.writeHead(status, {
     "content-type": "application/json",
-    "content-length": body.length,
+    "content-length": bytes,
     "cache-control": "no-store",
     "doorward-request-id": requestId,
     ...headers,
   });
-  response.end(body);
+  // Node writes a text in one piece with its head; plain ASCII needs no encoding.
+  response.end(message, bytes === message.length ? "latin1" : "utf8");
   letGoWhenStalled(response);
 }

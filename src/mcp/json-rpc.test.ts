@@ -49,7 +49,9 @@ test("requests, notifications and answers are told apart", () => {
     params: { b: 1 },
   });
   assert.deepEqual(parseMessage({ jsonrpc: "2.0", method: "a" }), { kind: "notification", method: "a", params: {} });
-  assert.deepEqual(parseMessage({ jsonrpc: "2.0", id: 1, error: {} }), { kind: "answer", id: 1 });
+  assert.deepEqual(parseMessage({ jsonrpc: "2.0", id: 1, error: {} }), { kind: "answer", id: 1, result: undefined });
+  const answer = parseMessage({ jsonrpc: "2.0", id: "a", result: { b: 1 } });
+  assert.deepEqual(answer, { kind: "answer", id: "a", result: { b: 1 } });
 });
 
 test("ids come back as they were", () => {

@@ -20,6 +20,8 @@ export interface RpcNotification {
 export interface RpcAnswer {
   readonly kind: "answer";
   readonly id: RequestId;
+  /** `undefined` when it is an error, or no object. */
+  readonly result: JsonObject | undefined;
 }
 
 export type RpcMessage = RpcRequest | RpcNotification | RpcAnswer;
@@ -43,10 +45,17 @@ export class RpcError extends Error {
   /** HTTP status when it is found before dispatch; in-band errors are 200. */
   readonly status: number;
   readonly data: JsonValue | undefined;
+  /** Whether the broker judged the request, so that it is on record already. */
+  readonly judged: boolean;
 
-  constructor(code: number, message: string, options: { readonly status?: number; readonly data?: JsonValue } = {}) {
+  constructor(
+    code: number,
+    message: string,
+    options: { readonly status?: number; readonly data?: JsonValue; readonly judged?: true } = {},
+  ) {
     super(message);
     this.code = code;
+    this.judged = options.judged ?? false;
     this.status = options.status ?? 200;
     this.data = options.data;
   }
@@ -70,7 +79,7 @@ export function parseMessage(value: JsonValue): RpcMessage {
   if (method === undefined) {
     const answers = Object.hasOwn(value, "result") !== Object.hasOwn(value, "error");
     if (!hasId || !answers) throw malformed("not a JSON-RPC message: no `method`");
-    return { kind: "answer", id: id as RequestId };
+    return { kind: "answer", id: id as RequestId, result: isObject(value["result"]) ? value["result"] : undefined };
   }
   if (typeof method !== "string") throw malformed("not a JSON-RPC message: `method` must be a string");
   if (!isObject(params)) throw malformed("`params` must be an object");
@@ -82,9 +91,29 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** A result that is JSON already. */
+export class WrittenResult {
+  readonly json: string;
+
+  constructor(json: string) {
+    this.json = json;
+  }
+}
+
 /** The wire form of an answer. */
 export function resultMessage(id: RequestId, result: object): string {
-  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${JSON.stringify(result)}}`;
+  const json = result instanceof WrittenResult ? result.json : JSON.stringify(result);
+  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${json}}`;
+}
+
+/** The wire form of a notification. */
+export function notificationMessage(method: string, params: JsonObject): string {
+  return JSON.stringify({ jsonrpc: "2.0", method, params });
+}
+
+/** The wire form of a request to the client. */
+export function requestMessage(id: RequestId, method: string, params: JsonObject): string {
+  return JSON.stringify({ jsonrpc: "2.0", id, method, params });
 }
 
 /** The wire form of a protocol error; without an id when the message's own could not be read. */

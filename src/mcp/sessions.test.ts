@@ -11,6 +11,8 @@ test("a session is found by whose it is, and by nobody else", () => {
   assert.equal(sessions.find(id, principal(), 1)?.id, id);
   assert.equal(sessions.find(id, principal({ agent: "other" }), 1), undefined);
   assert.equal(sessions.find(id, principal({ client: "key_2" }), 1), undefined);
+  assert.equal(sessions.find(id, principal({ user: "ann" }), 1), undefined);
+  assert.equal(sessions.find(id, principal({ tenant: "globex" }), 1), undefined);
   assert.equal(sessions.find("ses_none", principal(), 1), undefined);
 });
 
@@ -56,6 +58,19 @@ test("of all sessions there is a limit too", () => {
   for (const name of ["b", "c", "d"]) for (let i = 0; i < 7_000; i++) sessions.create(principal({ agent: name }), 1);
   assert.equal(sessions.size, 20_000);
   assert.equal(sessions.find(first.id, principal({ agent: "a" }), 2), undefined);
+});
+
+test("an agent that was stopped listens to nothing any more, and keeps its session", () => {
+  const sessions = createSessions();
+  const closed: string[] = [];
+  for (const agent of ["bot", "other"]) {
+    const session = sessions.create(principal({ agent }), 0);
+    session.closeStream = () => void closed.push(agent);
+  }
+  sessions.silence("bot");
+  assert.deepEqual([closed, sessions.size], [["bot"], 2]);
+  sessions.silence();
+  assert.deepEqual(closed, ["bot", "bot", "other"]);
 });
 
 test("all sessions of one agent can be ended, or all of them", () => {

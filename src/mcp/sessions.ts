@@ -1,5 +1,7 @@
 import { newId } from "../base/ids.ts";
-import type { Principal } from "../identity/principal.ts";
+import type { JsonObject } from "../base/json.ts";
+import { isSameCaller, type Principal } from "../identity/principal.ts";
+import { type ClientSession, closeSession } from "./client-session.ts";
 import type { RequestId } from "./json-rpc.ts";
 
 /** Sessions of one node; beyond it the one unused for longest makes room. */
@@ -9,11 +11,14 @@ const MAX_SESSIONS_PER_AGENT = 10_000;
 /** A session unused for this long is forgotten: 24 hours. */
 const SESSION_IDLE_MS = 86_400_000;
 
+const UNKNOWN_CLIENT: SessionClient = { scope: undefined, capabilities: {} };
+
 /** The state that revisions up to 2025-11-25 keep per client: whose it is, and what runs in it. */
-export interface Session {
-  readonly id: string;
+export interface Session extends ClientSession {
   readonly agent: string;
   readonly client: string;
+  readonly user: string | undefined;
+  readonly tenant: string | undefined;
   usedAt: number;
   /** Calls under way, by the caller's own id, so that it can cancel them. Made when first needed. */
   running: Map<RequestId, AbortController> | undefined;
@@ -21,19 +26,31 @@ export interface Session {
   closeStream: (() => void) | undefined;
 }
 
+/** What a client says of itself when it opens a session, and where it does. */
+export interface SessionClient {
+  readonly scope: string | undefined;
+  readonly capabilities: JsonObject;
+}
+
 export interface Sessions {
   /** Always makes one: at a limit the one unused for longest is ended, of this agent first. */
-  create(principal: Principal, nowMs: number): Session;
+  create(principal: Principal, nowMs: number, client?: SessionClient): Session;
   /** @returns `undefined` for an unknown id and for one of somebody else's: no difference is to be seen. */
   find(id: string, principal: Principal, nowMs: number): Session | undefined;
   end(session: Session): void;
+  /** Ends the streams that an agent, or everybody, listens on; the sessions stay. */
+  silence(agent?: string): void;
   /** Ends all sessions of an agent, or of everybody. */
   endAll(agent?: string): void;
   readonly size: number;
 }
 
-/** Keeps the sessions in memory, in order of use. */
-export function createSessions(): Sessions {
+/**
+ * Keeps the sessions in memory, in order of use.
+ *
+ * @param ended - Told the id of each session that is over.
+ */
+export function createSessions(ended: (id: string) => void = () => {}): Sessions {
   const sessions = new Map<string, Session>();
   const perAgent = new Map<string, number>();
   const end = (session: Session) => {
@@ -43,6 +60,8 @@ export function createSessions(): Sessions {
     else perAgent.set(session.agent, left);
     for (const controller of session.running?.values() ?? []) controller.abort();
     session.closeStream?.();
+    closeSession(session);
+    ended(session.id);
   };
   const oldest = (agent?: string) => {
     for (const session of sessions.values()) if (agent === undefined || session.agent === agent) return session;
@@ -52,20 +71,34 @@ export function createSessions(): Sessions {
     get size() {
       return sessions.size;
     },
-    create(principal, nowMs) {
-      const { agent, client } = principal;
+    create(principal, nowMs, client = UNKNOWN_CLIENT) {
+      const { agent } = principal;
       if ((perAgent.get(agent) ?? 0) >= MAX_SESSIONS_PER_AGENT) end(oldest(agent)!);
       if (sessions.size >= MAX_SESSIONS) end(oldest()!);
       const id = newId("ses");
-      const session: Session = { id, agent, client, usedAt: nowMs, running: undefined, closeStream: undefined };
+      const session: Session = {
+        id,
+        agent,
+        client: principal.client,
+        user: principal.user,
+        tenant: principal.tenant,
+        usedAt: nowMs,
+        running: undefined,
+        closeStream: undefined,
+        scope: client.scope,
+        capabilities: client.capabilities,
+        logLevel: undefined,
+        push: undefined,
+        pending: undefined,
+        listening: undefined,
+      };
       sessions.set(id, session);
       perAgent.set(agent, (perAgent.get(agent) ?? 0) + 1);
       return session;
     },
     find(id, principal, nowMs) {
       const session = sessions.get(id);
-      if (session === undefined || session.agent !== principal.agent || session.client !== principal.client)
-        return undefined;
+      if (session === undefined || !isSameCaller(session, principal)) return undefined;
       if (nowMs - session.usedAt > SESSION_IDLE_MS) {
         end(session);
         return undefined;
@@ -76,6 +109,10 @@ export function createSessions(): Sessions {
       return session;
     },
     end,
+    silence(agent) {
+      for (const session of sessions.values())
+        if (agent === undefined || session.agent === agent) session.closeStream?.();
+    },
     endAll(agent) {
       for (const session of [...sessions.values()]) if (agent === undefined || session.agent === agent) end(session);
     },

@@ -38,6 +38,7 @@ function serve(options: { readonly dispatch?: Dispatch; readonly live?: () => bo
       async refused(_, reason) {
         refused.push(reason);
       },
+      ended: () => {},
       authenticate: () => (options.live?.() === false ? { ok: false } : { ok: true, principal: principal() }),
     },
     Buffer.from(options.head ?? ""),

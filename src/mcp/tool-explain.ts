@@ -2,6 +2,8 @@ import type { JsonObject, JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import type { Explainer } from "../broker/explain-call.ts";
 import type { Principal } from "../identity/principal.ts";
+import { splitName } from "./exposed-names.ts";
+import { isObject } from "./json-rpc.ts";
 import { structured, type Tool } from "./tool.ts";
 import { onlyArguments } from "./tool-arguments.ts";
 import { REQUEST_INPUT, readCall } from "./tool-request.ts";
@@ -12,6 +14,11 @@ const INPUT = {
   properties: {
     request_id: { type: "string", description: "Of one of your own calls" },
     ...REQUEST_INPUT.properties,
+    tool: {
+      type: "string",
+      description: "Instead of method and path: a tool of an MCP server, by either of its names",
+    },
+    arguments: { type: "object", description: "Of the tool" },
   },
 } as const satisfies JsonObject;
 
@@ -31,6 +38,22 @@ export type FindDecision = (
   principal: Principal,
 ) => { readonly [key: string]: JsonValue } | undefined;
 
+/** A call of a tool, in the words of a request. */
+function readToolCall(call: JsonObject): ReturnType<typeof readCall> {
+  onlyArguments(call, ["service", "tool", "arguments", "purpose"]);
+  const { tool, service = splitName(`${tool}`)?.prefix, arguments: args = {}, purpose } = call;
+  if (typeof tool !== "string" || typeof service !== "string" || !isObject(args)) {
+    throw new Problem("invalid_request", { detail: "`service` and `tool` must be texts, `arguments` an object" });
+  }
+  if (purpose !== undefined && typeof purpose !== "string") {
+    throw new Problem("invalid_request", { detail: "`purpose` must be a text" });
+  }
+  const prefix = `${service}__`;
+  const target = tool.startsWith(prefix) ? tool.slice(prefix.length) : tool;
+  const body = Buffer.from(JSON.stringify(args), "utf8");
+  return { service, raw: { method: "tools/call", target, headers: [], body }, purpose };
+}
+
 /** `doorward_explain`: why a call was refused, or what would become of one; nothing is sent, counted or asked. */
 export function createExplainTool(deps: { readonly explainer: Explainer; readonly findDecision: FindDecision }): Tool {
   return {
@@ -46,7 +69,7 @@ export function createExplainTool(deps: { readonly explainer: Explainer; readonl
     run(args, context) {
       const { request_id: requestId, ...call } = args;
       if (requestId === undefined) {
-        const { service, raw, purpose } = readCall(call, context);
+        const { service, raw, purpose } = call["tool"] === undefined ? readCall(call, context) : readToolCall(call);
         const principal = purpose === undefined ? context.principal : { ...context.principal, purpose };
         return structured(deps.explainer({ principal, service, raw, door: "mcp" }));
       }

@@ -105,16 +105,22 @@ function toResult({ head, body, truncated, redacted }: CollectedAnswer, requestI
   const headers: Record<string, string> = {};
   for (const [name, value] of head.headers)
     headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
+  const structuredContent = {
+    status: head.status,
+    headers,
+    body: text,
+    body_encoding: isText ? "utf8" : "base64",
+    truncated,
+    redacted,
+    request_id: requestId,
+  };
   return {
     content: [{ type: "text", text }],
-    structuredContent: {
-      status: head.status,
-      headers,
-      body: text,
-      body_encoding: isText ? "utf8" : "base64",
-      truncated,
-      redacted,
-      request_id: requestId,
+    structuredContent,
+    written() {
+      const body = JSON.stringify(text);
+      const rest = JSON.stringify({ ...structuredContent, body: undefined });
+      return `"content":[{"type":"text","text":${body}}],"structuredContent":{"body":${body},${rest.slice(1)}`;
     },
   };
 }

@@ -17,7 +17,7 @@ export function createServicesTool(deps: { readonly snapshot: () => Snapshot; re
       name: "doorward_services",
       title: "List what may be used",
       description:
-        "Lists the services and operations that you may use, with their endpoints, and whether a person must approve. Call it first.",
+        "Lists the services and operations that you may use, with their endpoints or tools, and whether a person must approve. Call it first.",
       inputSchema: { type: "object", additionalProperties: false, properties: {} },
       outputSchema: OUTPUT,
       annotations: { readOnlyHint: true, openWorldHint: false },

@@ -13,6 +13,7 @@ const OUTPUT = {
     environment: { type: ["string", "null"] },
     purposes: { type: "array", items: { type: "string" } },
     token: { type: "object" },
+    scopes: { type: "array", items: { type: "string" } },
     limits: { type: "array", items: { type: "object" } },
   },
 } as const satisfies JsonObject;
@@ -43,6 +44,7 @@ export function createWhoamiTool(deps: { readonly snapshot: () => Snapshot }): T
         environment: principal.environment ?? null,
         purposes: agent?.config.purposes ?? [],
         token: { kind: principal.token.kind, expires_at: principal.token.expiresAt.toISOString() },
+        ...(principal.scopes === undefined ? {} : { scopes: [...principal.scopes] }),
         limits: rates,
       });
     },

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from "../base/json.ts";
-import type { Problem } from "../base/problem.ts";
+import { Problem } from "../base/problem.ts";
 import { problemDocument } from "../base/send-problem.ts";
-import type { Principal } from "../identity/principal.ts";
+import type { DispatchContext } from "./dispatch.ts";
 
 /** A tool as `tools/list` shows it. */
 export interface ToolDefinition {
@@ -14,19 +14,15 @@ export interface ToolDefinition {
 }
 
 /** What a tool's run may know of its caller. */
-export interface ToolContext {
-  readonly principal: Principal;
-  readonly requestId: string;
-  /** Aborted when the caller cancels or goes away. */
-  readonly signal: AbortSignal | undefined;
-  /** Whether a number of the message could not be read exactly, so that passing it on would change it. */
-  readonly lossy: boolean;
-  /** Calls back when the answer has left the process, or never will: its memory counts until then. */
-  readonly whenSent: (then: () => void) => void;
-}
+export type ToolContext = DispatchContext;
 
 /** A tool's answer (MCP `CallToolResult`). */
 export interface ToolResult {
+  /**
+   * Its fields as JSON, without the braces around them: for answers that hold a large text twice, which is escaped once
+   * here. Says the same as the fields.
+   */
+  readonly written?: () => string;
   readonly content: readonly { readonly type: "text"; readonly text: string }[];
   readonly structuredContent: object;
   readonly isError?: true;
@@ -41,6 +37,15 @@ export interface Tool {
 /** An answer whose text is the JSON of its structure, for clients that show text only. */
 export function structured(content: { readonly [key: string]: JsonValue | undefined } | object): ToolResult {
   return { content: [{ type: "text", text: JSON.stringify(content) }], structuredContent: content };
+}
+
+/**
+ * Whether a refusal is answered by HTTP itself, so that the client asks for a token with more scopes and tries again: OAuth's
+ * step-up, which clients act on at a 403 and its challenge alone (RFC 6750 §3.1).
+ */
+export function isStepUp(error: unknown, { request, response, principal }: DispatchContext): error is Problem {
+  if (!(error instanceof Problem) || error.code !== "insufficient_scope") return false;
+  return principal.token.kind === "oauth" && request !== undefined && response?.headersSent === false;
 }
 
 /** The contract's refusal over MCP: text for people, `error` for programs. */

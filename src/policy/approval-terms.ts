@@ -83,11 +83,12 @@ function fillMessage(
 function templateValues(request: CanonicalRequest, path: ReadonlyMap<string, string>): Omit<TemplateValues, "preview"> {
   const query = new Map<string, string[]>();
   for (const [key, value = ""] of request.query) query.set(key, [...(query.get(key) ?? []), value]);
-  return { path, query, body: readableBody(request) };
+  return { path, query, body: readableBody(request), arguments: request.mcp?.arguments };
 }
 
-function describe({ method, path, search }: CanonicalRequest): string {
-  return showValue(`${method} ${path}${search}`);
+function describe({ method, path, search, origin, mcp }: CanonicalRequest): string {
+  if (mcp !== undefined) return showValue(`${method} ${mcp.name}`);
+  return showValue(`${method} ${origin ?? ""}${path}${search}`);
 }
 
 function lacking(placeholder: string, scope: string): Deny {

@@ -43,7 +43,7 @@ const TYPE_NAMES = new Set(["string", "bool", "int", "uint", "double", "bytes", 
 const BINARY = new Set(["||", "&&", "==", "!=", "<", "<=", ">", ">=", "in", "+", "-", "*", "/", "%"]);
 const CHEAP = new Set(["||", "&&", "<", "<=", ">", ">=", "-", "*", "/", "%"]);
 /** What the step of a loop may read beside its own variable: small, so that loop × size stays bounded. */
-const SMALL_REQUEST_FIELDS = new Set(["method", "path", "params", "size"]);
+const SMALL_REQUEST_FIELDS = new Set(["method", "path", "params", "tool", "size"]);
 
 /**
  * Walks a parsed expression before it is type-checked: names, bounds, and calls that this place does not allow.
@@ -155,7 +155,7 @@ class Reviewer {
     }
     if (base.op === "." && this.#rootOf(base.args[0]) === "request") {
       const field = base.args[1];
-      if (field === "query" || field === "body") {
+      if (field === "query" || field === "body" || field === "arguments") {
         this.#readField("request", field, key);
         return;
       }
@@ -170,10 +170,6 @@ class Reviewer {
 
   #readField(root: keyof typeof CEL_FIELDS, field: string, key?: string): void {
     const fields = Object.keys(CEL_FIELDS[root]);
-    if (root === "request" && field === "arguments") {
-      this.#refuse("`request.arguments` is not built yet", "Use `request.params`, `request.query` or `request.body`.");
-      return;
-    }
     if (!fields.includes(field)) {
       const near = nearest(field, fields);
       const remedy = near === undefined ? `\`${root}\` has ${fields.join(", ")}.` : `Write \`${root}.${near}\`.`;
@@ -189,6 +185,8 @@ class Reviewer {
       );
     }
     if (field === "query" || field === "body") this.#readName(field, key);
+    // The arguments of an MCP call are its body.
+    if (field === "arguments") this.#readName("body", key);
   }
 
   #readName(field: "query" | "body", key: string | undefined): void {

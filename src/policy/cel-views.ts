@@ -30,6 +30,8 @@ export const CEL_FIELDS = {
     queries: "map<string, dyn>",
     headers: "map<string, string>",
     body: "dyn",
+    tool: "string",
+    arguments: "dyn",
     size: "int",
   },
   now: {
@@ -113,6 +115,15 @@ export class RequestView {
   }
   get body(): unknown {
     return this.#reader.body()?.value;
+  }
+  /** The MCP server's own name of the tool; empty for all else. */
+  get tool(): string {
+    const { mcp } = this.#reader.request;
+    return mcp?.item === "tool" ? mcp.name : "";
+  }
+  /** Of an MCP call; its body by another name. */
+  get arguments(): unknown {
+    return this.#reader.request.mcp === undefined ? undefined : this.#reader.body()?.value;
   }
   get size(): bigint {
     return BigInt(this.#reader.request.body?.byteLength ?? 0);

@@ -35,6 +35,17 @@ export function checkAgent(
   if (tenant !== undefined && tenant !== principal.tenant) {
     return refusal("tenant_mismatch", "the key is of another tenant than the agent", "Ask the owner for a new key.");
   }
+  const { stated } = principal;
+  if (stated?.tenant !== undefined && stated.tenant !== principal.tenant) {
+    return refusal("stated_tenant", "the stated tenant is not the agent's", "State the agent's own tenant, or none.");
+  }
+  if (stated?.role !== undefined && !agent.roleNames.includes(stated.role)) {
+    return refusal(
+      "stated_role",
+      "the stated role is not one of the agent's",
+      "State one of the agent's roles, or none.",
+    );
+  }
   if (environment !== undefined && principal.environment !== undefined && environment !== principal.environment) {
     return refusal(
       "environment_mismatch",

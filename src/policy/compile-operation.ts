@@ -5,9 +5,10 @@ import { type PathPattern, parsePathPattern } from "../request/path-pattern.ts";
 import { OperationView } from "./cel-views.ts";
 import { type FaultList, indexByAgent } from "./compile-policy.ts";
 import { digestOf } from "./digest.ts";
+import { compileGlob } from "./glob.ts";
 import { type MessageTemplate, parseTemplate, placeholdersOf } from "./message-template.ts";
 import type { ScopeIndex } from "./scope-index.ts";
-import type { CompiledOperation, CompiledPolicy, CompiledRole, CompiledService } from "./snapshot.ts";
+import type { CompiledOperation, CompiledPolicy, CompiledRole, CompiledService, OperationItems } from "./snapshot.ts";
 
 type Path = readonly (string | number)[];
 
@@ -27,22 +28,37 @@ export function compileOperation(
   const scope = `${service}:${config.name}`;
   const patterns = compilePatterns(config.allow, [...at, "allow"], faults);
   const { message, preview } = config.approval ?? {};
+  const items = compileItems(config, at, faults);
+  const written = { patterns, items: items !== undefined, faults };
   const operation: CompiledOperation = {
     config,
     scope,
     effect: config.effect,
     query: compileSchema(config.query, [...at, "query"], faults, compileQuerySchema),
     body: compileSchema(config.body, [...at, "body"], faults, compileBodySchema),
+    items,
     rules: {
       roles: new Set(rules.roles.find(service, scope).map(({ name }) => name)),
       policies: indexByAgent(rules.policies.find(service, scope)),
     },
-    message: compileTemplate(message, [...at, "approval", "message"], { patterns, faults }),
-    preview: compileTemplate(preview, [...at, "approval", "preview"], { patterns, faults, preview: true }),
+    message: compileTemplate(message, [...at, "approval", "message"], written),
+    preview: compileTemplate(preview, [...at, "approval", "preview"], { ...written, preview: true }),
     digest: digestOf({ service, config }),
     view: new OperationView({ service, name: config.name, effect: config.effect }),
   };
   return { operation, patterns };
+}
+
+/** @returns `undefined` for an operation that speaks of HTTP requests alone. */
+function compileItems(config: OperationConfig, at: Path, faults: FaultList): OperationItems | undefined {
+  const { tools, prompts, resources } = config;
+  if (tools.length + prompts.length + resources.length === 0) return undefined;
+  return {
+    tools: tools.map(compileGlob),
+    prompts: prompts.map(compileGlob),
+    resources: resources.map(compileGlob),
+    arguments: compileSchema(config.arguments, [...at, "arguments"], faults, compileBodySchema),
+  };
 }
 
 function compilePatterns(allow: readonly string[], at: Path, faults: FaultList): readonly PathPattern[] {
@@ -71,14 +87,19 @@ function compileSchema<Schema>(
 function compileTemplate(
   text: string | undefined,
   at: Path,
-  context: { readonly patterns: readonly PathPattern[]; readonly faults: FaultList; readonly preview?: boolean },
+  context: {
+    readonly patterns: readonly PathPattern[];
+    readonly items: boolean;
+    readonly faults: FaultList;
+    readonly preview?: boolean;
+  },
 ): MessageTemplate | undefined {
   if (text === undefined) return undefined;
-  const { patterns, faults, preview = false } = context;
+  const { patterns, items, faults, preview = false } = context;
   const parsed = parseTemplate(text);
   if (!parsed.ok) {
     const remedy =
-      "Write placeholders as `{path.NAME}`, `{query.NAME}`, `{body.a.b}` or, in a message, `{preview.a.b}`.";
+      "Write placeholders as `{path.NAME}`, `{query.NAME}`, `{body.a.b}`, `{arguments.a.b}` or, in a message, `{preview.a.b}`.";
     faults.push({ path: at, problem: parsed.problem, remedy });
     return undefined;
   }
@@ -86,7 +107,13 @@ function compileTemplate(
     if (root === "preview" && preview) {
       faults.push({ path: at, problem: `\`{${written}}\` is not known before the preview`, remedy: "Remove it." });
     }
-    if (root === "path" && !patterns.every(({ names }) => names.includes(keys[0] ?? ""))) {
+    if (root === "path" && items) {
+      faults.push({
+        path: at,
+        problem: `\`{${written}}\` is of HTTP requests, and the operation names items of an MCP server`,
+        remedy: "Write `{arguments.NAME}`.",
+      });
+    } else if (root === "path" && !patterns.every(({ names }) => names.includes(keys[0] ?? ""))) {
       faults.push({
         path: at,
         problem: `\`{${written}}\` is not in every path of \`allow\``,

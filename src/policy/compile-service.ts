@@ -24,12 +24,11 @@ export function* compileService(
   const matcher = createOperationMatcher(endpoints);
   for (const [name, operation] of operations) {
     if (operation.preview === undefined) continue;
-    const fault = checkPreview(operation.preview, matcher);
+    const fault = config.kind === "http" ? checkPreview(operation.preview, matcher) : PREVIEW_OF_MCP;
     if (fault === undefined) continue;
     faults.push({ path: ["services", config.name, "operations", name, "approval", "preview"], ...fault });
   }
-  return {
-    config,
+  const rulesOf = {
     form: requestForm(config),
     ca,
     matcher,
@@ -38,7 +37,13 @@ export function* compileService(
     rate: config.limits.rate === undefined ? undefined : { rule: `service:${config.name}`, rate: config.limits.rate },
     givers: giversOf([...operations.values()].map((operation) => operation.rules)),
   };
+  return config.kind === "http" ? { kind: "http", config, ...rulesOf } : { kind: "mcp", config, ...rulesOf };
 }
+
+const PREVIEW_OF_MCP = {
+  problem: "previews are HTTP requests, and this is an MCP server",
+  remedy: "Remove `preview`; the message can name `{arguments.NAME}`.",
+};
 
 function requestForm(config: ServiceConfig): CompiledService["form"] {
   const { name, headers, limits, credential, operations } = config;

@@ -1,5 +1,7 @@
+import type { Rate } from "../config/schema.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { CanonicalRequest } from "../request/canonical-request.ts";
+import { actingAgent } from "./acting-agent.ts";
 import { approvalTerms } from "./approval-terms.ts";
 import { NowView, PrincipalView } from "./cel-views.ts";
 import {
@@ -10,13 +12,14 @@ import {
   effectivePurpose,
   knowsService,
 } from "./check-agent.ts";
+import { checkScopes } from "./check-scopes.ts";
 import type { Counters } from "./counters.ts";
 import { DEFAULT_RULE, type Decision, type Deny, deny, denyKilled, denyUnknownService } from "./decision.ts";
 import { killOfOperation, killOfPrincipal, killOfService } from "./kills.ts";
 import { type MatchedOperation, matchOperations } from "./match-operations.ts";
 import { type LazyAddress, lazyAddress } from "./network.ts";
 import { createRequestReader } from "./request-reader.ts";
-import type { CompiledAgent, CompiledService, CountedRate, Snapshot } from "./snapshot.ts";
+import type { CompiledAgent, CompiledOperation, CompiledService, CountedRate, Snapshot } from "./snapshot.ts";
 import type { Trace } from "./trace.ts";
 import { type Hearing, type Verdict, weighOperation } from "./weigh-operation.ts";
 import { utcClock } from "./zone-clock.ts";
@@ -48,7 +51,7 @@ export interface Question {
 export function decide(question: Question, trace?: Trace): Decision {
   const { snapshot, principal, service, request, now } = question;
   const address = lazyAddress(principal.ip);
-  const agent = snapshot.agents.get(principal.agent);
+  const agent = actingAgent(snapshot, principal);
   const refused = gate(question, agent, { address, trace });
   if (refused !== undefined || agent === undefined) return refused ?? unknownAgent();
 
@@ -108,37 +111,20 @@ function judge(
 ): Decision {
   const { principal, service, request } = question;
   const operations = operationsOf(matched);
-
-  const errors = verdicts.flatMap((verdict) => verdict.errors).sort((a, b) => (a.rule < b.rule ? -1 : 1));
-  const [error] = errors;
-  if (error !== undefined) {
-    const rules = sorted(errors.map(({ rule }) => rule));
-    const remedy =
-      error.code === "not_canonical"
-        ? "Send the named part in a form that is read in one way only."
-        : `Ask the owner to correct \`${error.rule}\`, or send what its condition reads.`;
-    return deny(error.code, { rules, operations, reason: error.reason, detail: error.detail, remedy });
-  }
-  const forbids = sorted(verdicts.flatMap((verdict) => verdict.forbids.map(({ rule }) => rule)));
-  if (forbids.length > 0) {
-    return deny("denied", {
-      rules: forbids,
-      operations,
-      reason: "forbidden",
-      detail: `\`${forbids[0]}\` forbids \`${scopesOf(verdicts.filter(({ forbids: by }) => by.length > 0))}\``,
-      remedy: "Do something else, or ask the owner whether the policy should allow this.",
-    });
-  }
-  const bare = verdicts.filter(({ permits }) => permits.length === 0);
-  if (bare.length > 0) {
-    trace?.push({ id: DEFAULT_RULE, effect: "deny", matched: true, why: `nothing permits \`${scopesOf(bare)}\`` });
+  if (verdicts.some(({ errors }) => errors.length > 0)) return denyError(verdicts, operations);
+  if (verdicts.some(({ forbids }) => forbids.length > 0)) return denyForbidden(verdicts, operations);
+  if (verdicts.some(({ permits }) => permits.length === 0)) {
+    const bare = scopesOf(verdicts.filter(({ permits }) => permits.length === 0));
+    trace?.push({ id: DEFAULT_RULE, effect: "deny", matched: true, why: `nothing permits \`${bare}\`` });
     return deny("denied", {
       operations,
       reason: "no_rule_matched",
-      detail: `no rule lets \`${principal.agent}\` use \`${scopesOf(bare)}\``,
-      remedy: `Ask the owner for a role that allows \`${scopesOf(bare)}\`.`,
+      detail: `no rule lets \`${principal.agent}\` use \`${bare}\``,
+      remedy: `Ask the owner for a role that allows \`${bare}\`.`,
     });
   }
+  const narrow = checkScopes(principal, operations, trace);
+  if (narrow !== undefined) return narrow;
   const ranged = request.headers.some(([name]) => name === "range");
   if (ranged && operations.some(({ config }) => !config.ranges)) {
     return deny("header_refused", {
@@ -151,42 +137,82 @@ function judge(
   const rates = ratesOf(service, verdicts);
   const full = checkRates(question, rates, trace);
   if (full !== undefined) return { ...full, operations };
-  return permitOrAsk(question, matched, verdicts, { rates, trace });
+  return permitOrAsk(question, { matched, operations, verdicts, rates, trace });
 }
 
-function permitOrAsk(
-  { service, request }: Question,
-  matched: readonly MatchedOperation[],
-  verdicts: readonly Verdict[],
-  { rates, trace }: { readonly rates: readonly CountedRate[]; readonly trace: Trace },
-): Decision {
-  const operations = operationsOf(matched);
+function denyError(verdicts: readonly Verdict[], operations: readonly CompiledOperation[]): Deny {
+  const errors = verdicts.flatMap((verdict) => verdict.errors).sort((a, b) => (a.rule < b.rule ? -1 : 1));
+  const error = errors[0]!;
+  const remedy =
+    error.code === "not_canonical"
+      ? "Send the named part in a form that is read in one way only."
+      : `Ask the owner to correct \`${error.rule}\`, or send what its condition reads.`;
+  return deny(error.code, {
+    rules: sorted(errors.map(({ rule }) => rule)),
+    operations,
+    reason: error.reason,
+    detail: error.detail,
+    remedy,
+  });
+}
+
+function denyForbidden(verdicts: readonly Verdict[], operations: readonly CompiledOperation[]): Deny {
+  const forbids = sorted(verdicts.flatMap((verdict) => verdict.forbids.map(({ rule }) => rule)));
+  return deny("denied", {
+    rules: forbids,
+    operations,
+    reason: "forbidden",
+    detail: `\`${forbids[0]}\` forbids \`${scopesOf(verdicts.filter(({ forbids: by }) => by.length > 0))}\``,
+    remedy: "Do something else, or ask the owner whether the policy should allow this.",
+  });
+}
+
+interface Heard {
+  readonly matched: readonly MatchedOperation[];
+  readonly operations: readonly CompiledOperation[];
+  readonly verdicts: readonly Verdict[];
+  readonly rates: readonly CountedRate[];
+  readonly trace: Trace;
+}
+
+function permitOrAsk(question: Question, { matched, operations, verdicts, rates, trace }: Heard): Decision {
+  const isHeld =
+    verdicts.some(({ asks }) => asks.length > 0) || operations.some(({ config }) => config.approval !== undefined);
+  if (!isHeld) return { kind: "permit", rules: permittingRules(verdicts), operations, rates };
+
   const policies = [...new Set(verdicts.flatMap(({ asks }) => asks))];
   const asking = operations.filter(({ config }) => config.approval !== undefined);
   for (const { scope } of asking) {
     trace?.push({ id: `operation:${scope}`, effect: "ask", matched: true, why: "the operation has `approval`" });
   }
-  if (policies.length === 0 && asking.length === 0) {
-    const rules = sorted(verdicts.flatMap(({ permits }) => permits.map(({ rule }) => rule)));
-    return { kind: "permit", rules, operations, rates };
-  }
   const rules = sorted([...asking.map(({ scope }) => `operation:${scope}`), ...policies.map(({ rule }) => rule)]);
-  const approval = approvalTerms(matched, policies, { service, request });
+  const approval = approvalTerms(matched, policies, question);
   if ("kind" in approval) return { ...approval, rules, operations };
   return { kind: "ask", rules, operations, rates, approval };
 }
 
+function permittingRules(verdicts: readonly Verdict[]): readonly string[] {
+  const [first] = verdicts;
+  if (verdicts.length === 1 && first?.permits.length === 1) return [first.permits[0]!.rule];
+  return sorted(verdicts.flatMap(({ permits }) => permits.map(({ rule }) => rule)));
+}
+
+const NO_RATES: readonly CountedRate[] = [];
+
 /** The rates of the service and of every rule that permits or asks; one rule counts once. */
 function ratesOf(service: CompiledService, verdicts: readonly Verdict[]): readonly CountedRate[] {
-  const rates = new Map<string, CountedRate>();
-  if (service.rate !== undefined) rates.set(service.rate.rule, service.rate);
+  let rates: Map<string, CountedRate> | undefined;
+  const add = (rule: string, rate: Rate | undefined) => {
+    if (rate === undefined) return;
+    rates ??= new Map();
+    rates.set(rule, { rule, rate });
+  };
+  if (service.rate !== undefined) add(service.rate.rule, service.rate.rate);
   for (const { permits, asks } of verdicts) {
-    for (const matched of [...permits, ...asks]) {
-      const rate = "config" in matched ? matched.config.rate : matched.rate;
-      if (rate !== undefined) rates.set(matched.rule, { rule: matched.rule, rate });
-    }
+    for (const rule of permits) add(rule.rule, "config" in rule ? rule.config.rate : rule.rate);
+    for (const { rule, config } of asks) add(rule, config.rate);
   }
-  return [...rates.values()].sort((a, b) => (a.rule < b.rule ? -1 : 1));
+  return rates === undefined ? NO_RATES : [...rates.values()].sort((a, b) => (a.rule < b.rule ? -1 : 1));
 }
 
 function checkRates({ counters, principal, now }: Question, rates: readonly CountedRate[], trace: Trace) {

@@ -47,6 +47,8 @@ export interface Deny {
   readonly detail: string;
   readonly remedy: string;
   readonly retryAfterSeconds?: number;
+  /** The scopes that the token lacks. */
+  readonly scopes?: readonly string[];
   /** For the audit only. */
   readonly reason: string;
 }
@@ -63,7 +65,7 @@ export function deny(
 }
 
 /** The denial by a kill; it names the target and who set it. */
-export function denyKilled(kill: Kill, operations: readonly CompiledOperation[] = []): Deny {
+export function denyKilled(kill: Pick<Kill, "target" | "setBy">, operations: readonly CompiledOperation[] = []): Deny {
   return deny("killed", {
     rules: [`kill:${kill.target}`],
     operations,

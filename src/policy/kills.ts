@@ -2,7 +2,7 @@ import type { Principal } from "../identity/principal.ts";
 
 /** One stop order in force. */
 export interface Kill {
-  /** `agent:x`, `service:x`, `secret:x`, `tenant:x`, `operation:service:name`, `client:x` or `all`. */
+  /** `agent:x`, `service:x`, `secret:x`, `tenant:x`, `operation:service:name`, `client:x`, `user:x` or `all`. */
   readonly target: string;
   readonly why: string;
   readonly setBy: string;
@@ -13,7 +13,7 @@ export interface Kill {
 export type Kills = ReadonlyMap<string, Kill>;
 
 /** Which kinds of thing can be killed by name; `all` has no name. */
-export const KILL_KINDS = ["agent", "service", "secret", "tenant", "operation", "client"] as const;
+export const KILL_KINDS = ["agent", "service", "secret", "tenant", "operation", "client", "user"] as const;
 
 /** Indexes kills by target. Of several with one target the first set stands. */
 export function indexKills(kills: Iterable<Kill>): Kills {
@@ -30,7 +30,7 @@ interface Killable {
   readonly config: {
     readonly name: string;
     readonly tenant?: string | undefined;
-    readonly credential: { readonly secret: string } | undefined;
+    readonly credential: { readonly secret: string | undefined } | undefined;
   };
 }
 
@@ -56,9 +56,13 @@ export function findKill(
 }
 
 /** The kill that stops this principal whatever it asks for. */
-export function killOfPrincipal(kills: Kills, { agent, client, tenant }: Principal): Kill | undefined {
+export function killOfPrincipal(
+  kills: Kills,
+  { agent, client, user, tenant }: Pick<Principal, "agent" | "client" | "user" | "tenant">,
+): Kill | undefined {
   if (kills.size === 0) return undefined;
   const targets = ["all", `agent:${agent}`, `client:${client}`];
+  if (user !== undefined) targets.push(`user:${user}`);
   return firstKill(kills, tenant === undefined ? targets : [...targets, `tenant:${tenant}`]);
 }
 

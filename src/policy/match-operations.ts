@@ -1,6 +1,7 @@
 import { encodedSegmentRefusal } from "../request/canonical-path.ts";
-import type { CanonicalRequest } from "../request/canonical-request.ts";
+import type { CanonicalMcpCall, CanonicalRequest } from "../request/canonical-request.ts";
 import type { CompiledSchema } from "../request/json-schema.ts";
+import { speaksOf } from "./operation-items.ts";
 import type { CompiledOperation, CompiledService } from "./snapshot.ts";
 
 /** An operation that a request matches: its path pattern and its schemas. */
@@ -27,19 +28,21 @@ export function matchOperations(
   service: CompiledService,
   request: CanonicalRequest,
 ): { ok: true; matched: readonly MatchedOperation[] } | Unmatched {
-  const found = new Map<string, MatchedOperation>();
+  if (request.mcp !== undefined) return matchItems(service, request, request.mcp);
+  // What agents send to an MCP server is MCP; its endpoints are for the requests that the server itself makes.
+  if (service.kind === "mcp" && request.origin === undefined) return noSuchItem(service);
+  const found: MatchedOperation[] = [];
   let nearMiss: { scope: string; fault: string } | undefined;
   const lossy = request.content.kind === "json" && request.content.lossy;
   for (const { operation, params } of service.matcher.match(request)) {
     if (lossy && operation.body !== undefined) return inexact(operation);
     const fault = schemaFault(operation, request);
-    if (fault === undefined) found.set(operation.scope, { operation, params });
+    if (fault === undefined) found.push({ operation, params });
     else if (nearMiss === undefined || operation.scope < nearMiss.scope) nearMiss = { scope: operation.scope, fault };
   }
-  if (found.size > 0) {
-    const matched = [...found.values()];
-    matched.sort((a, b) => (a.operation.scope < b.operation.scope ? -1 : 1));
-    return { ok: true, matched };
+  if (found.length > 0) {
+    if (found.length > 1) found.sort((a, b) => (a.operation.scope < b.operation.scope ? -1 : 1));
+    return { ok: true, matched: found };
   }
   if (nearMiss === undefined) {
     const ambiguous = encodedSegmentRefusal(request.segments);
@@ -54,20 +57,67 @@ export function matchOperations(
       remedy: "List the endpoints with `doorward_services`.",
     };
   }
+  return refusedBySchema(nearMiss);
+}
+
+/** The same for an MCP call: by the item's name and the schema of its arguments. */
+function matchItems(
+  service: CompiledService,
+  { content }: CanonicalRequest,
+  call: CanonicalMcpCall,
+): ReturnType<typeof matchOperations> {
+  const matched: MatchedOperation[] = [];
+  let nearMiss: { scope: string; fault: string } | undefined;
+  for (const operation of service.operations.values()) {
+    const { items, scope } = operation;
+    if (items === undefined || !speaksOf(items, call)) continue;
+    const schema = hasArguments(call) ? items.arguments : undefined;
+    if (schema !== undefined && content.kind === "json" && content.lossy) return inexact(operation, "arguments");
+    const fault = schema?.check(call.arguments);
+    if (fault === undefined) matched.push({ operation, params: NO_PARAMS });
+    else if (nearMiss === undefined || scope < nearMiss.scope) nearMiss = { scope, fault: `arguments ${fault}` };
+  }
+  if (matched.length > 0) {
+    matched.sort((a, b) => (a.operation.scope < b.operation.scope ? -1 : 1));
+    return { ok: true, matched };
+  }
+  return nearMiss === undefined ? noSuchItem(service, call) : refusedBySchema(nearMiss);
+}
+
+const NO_PARAMS: ReadonlyMap<string, string> = new Map();
+
+/** The arguments of a completion are not those of its item, and a resource has none. */
+function hasArguments({ method }: CanonicalMcpCall): boolean {
+  return method === "tools/call" || method === "prompts/get";
+}
+
+function noSuchItem({ config }: CompiledService, call?: CanonicalMcpCall): Unmatched {
   return {
     ok: false,
     code: "unknown_operation",
-    detail: `\`${nearMiss.scope}\` does not take this request: ${nearMiss.fault}`,
+    detail:
+      call === undefined
+        ? `\`${config.name}\` is an MCP server, which takes no HTTP requests`
+        : `\`${config.name}\` has no operation for this ${call.item}`,
+    remedy: "List what may be used with `doorward_services`.",
+  };
+}
+
+function refusedBySchema({ scope, fault }: { readonly scope: string; readonly fault: string }): Unmatched {
+  return {
+    ok: false,
+    code: "unknown_operation",
+    detail: `\`${scope}\` does not take this request: ${fault}`,
     remedy: "Send what the operation's schema says; `doorward_services` shows it.",
   };
 }
 
 /** Whether a schema holds for a number must not hang on how it was rounded: the service may read it otherwise. */
-function inexact({ scope }: CompiledOperation): Unmatched {
+function inexact({ scope }: CompiledOperation, part = "body"): Unmatched {
   return {
     ok: false,
     code: "not_canonical",
-    detail: `the body holds a number that cannot be read exactly, or keys that differ in case alone, and the schema of \`${scope}\` reads the body`,
+    detail: `the ${part} holds a number that cannot be read exactly, or keys that differ in case alone, and the schema of \`${scope}\` reads the ${part}`,
     remedy: "Send the number as a string or with fewer digits, and each key once.",
   };
 }

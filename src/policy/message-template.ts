@@ -14,7 +14,7 @@ export interface Placeholder {
   readonly text: string;
 }
 
-export const PLACEHOLDER_ROOTS = ["path", "query", "body", "preview"] as const;
+export const PLACEHOLDER_ROOTS = ["path", "query", "body", "arguments", "preview"] as const;
 
 /** Length of a template, in UTF-16 units. */
 const MAX_TEMPLATE_LENGTH = 2_048;
@@ -57,6 +57,8 @@ export interface TemplateValues {
   /** Each key with all its values. */
   readonly query: ReadonlyMap<string, readonly string[]>;
   readonly body: JsonValue | undefined;
+  /** Of an MCP call. */
+  readonly arguments: JsonValue | undefined;
   /** The answer to the preview request; `undefined` when it was not asked or did not come. */
   readonly preview: JsonValue | undefined;
 }
@@ -77,6 +79,8 @@ export function findValue(placeholder: Placeholder, values: TemplateValues): Jso
     }
     case "body":
       return memberOf(values.body, placeholder.keys);
+    case "arguments":
+      return memberOf(values.arguments, placeholder.keys);
     case "preview":
       return memberOf(values.preview, placeholder.keys);
   }

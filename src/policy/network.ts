@@ -55,8 +55,16 @@ export function lazyAddress(ip: string): LazyAddress {
   };
 }
 
+/** The address read last: callers come from few addresses, and reading one costs more than judging a rule. */
+let last: { readonly ip: string; readonly address: Address | undefined } = { ip: "", address: undefined };
+
 /** Reads an address as a socket gives it, or `unix`; a zone id is ignored. `undefined` for anything else. */
 export function parseAddress(ip: string): Address | undefined {
+  if (last.ip !== ip) last = { ip, address: readAddress(ip) };
+  return last.address;
+}
+
+function readAddress(ip: string): Address | undefined {
   const plain = ip === "unix" ? UNIX_SOCKET_ADDRESS : (ip.split("%", 1)[0] ?? "");
   if (!ipaddr.IPv4.isValidFourPartDecimal(plain) && !ipaddr.IPv6.isValid(plain)) return undefined;
   return ipaddr.process(plain);

@@ -1,7 +1,9 @@
-import type { JsonValue } from "../base/json.ts";
+import type { JsonObject, JsonValue } from "../base/json.ts";
 import type {
   AgentConfig,
   Config,
+  HttpServiceConfig,
+  McpServiceConfig,
   OperationConfig,
   PolicyConfig,
   RoleConfig,
@@ -9,6 +11,7 @@ import type {
 } from "../config/schema.ts";
 import type { Principal } from "../identity/principal.ts";
 import { type CanonicalRequest, canonicalise } from "../request/canonicalise.ts";
+import { canonicaliseMcp, type McpMethod } from "../request/mcp-call.ts";
 import { compileSnapshot } from "./compile-snapshot.ts";
 import { createCounters } from "./counters.ts";
 import type { Question } from "./decide.ts";
@@ -19,16 +22,26 @@ export const NOON = new Date("2026-11-18T12:00:00Z");
 
 /** Builders of configuration: the least that is valid, then what the test is about. */
 export function operation(name: string, parts: Partial<OperationConfig> = {}): OperationConfig {
-  const base = { effect: "read", query: undefined, body: undefined, ranges: false, approval: undefined } as const;
-  return { ...base, allow: [`GET /${name}`], ...parts, name };
+  const http = { effect: "read", query: undefined, body: undefined, ranges: false, approval: undefined } as const;
+  return {
+    ...http,
+    tools: [],
+    prompts: [],
+    resources: [],
+    arguments: undefined,
+    allow: [`GET /${name}`],
+    ...parts,
+    name,
+  };
 }
 
 export function service(
   name: string,
   operations: readonly OperationConfig[],
-  parts: Partial<ServiceConfig> = {},
-): ServiceConfig {
+  parts: Partial<HttpServiceConfig> = {},
+): HttpServiceConfig {
   return {
+    kind: "http",
     url: { origin: "https://api.example", protocol: "https:", host: "api.example", port: 443, basePath: "" },
     private: false,
     credential: { kind: "bearer", secret: `local:${name}-key` },
@@ -38,6 +51,38 @@ export function service(
     ...parts,
     name,
     operations: new Map(operations.map((each) => [each.name, each])),
+  };
+}
+
+/** An MCP server that is started, unless the parts say otherwise. */
+export function mcpService(
+  name: string,
+  operations: readonly OperationConfig[],
+  parts: Partial<McpServiceConfig> = {},
+): McpServiceConfig {
+  const { url: _, ...base } = service(name, operations);
+  return {
+    ...base,
+    kind: "mcp",
+    server: {
+      transport: "stdio",
+      command: "node",
+      args: [],
+      cwd: undefined,
+      env: new Map(),
+      sandbox: { mode: "strict", network: [], read: [], write: [], memoryBytes: 2 ** 29, cpu: 1, processes: 64 },
+    },
+    credential: {
+      kind: "env",
+      name: "KEY",
+      secret: `local:${name}-key`,
+      hosts: [{ host: "api.example", port: 443 }],
+      place: "header",
+      file: undefined,
+    },
+    ...parts,
+    name,
+    operations: base.operations,
   };
 }
 
@@ -80,8 +125,15 @@ export interface Rules {
 export function config({ services = [], roles = [], agents = [], policies = [] }: Rules): Config {
   return {
     version: 1,
-    server: { listen: { host: "127.0.0.1", port: 7420 }, publicUrl: undefined, tls: undefined, trustedProxies: [] },
+    server: {
+      listen: { host: "127.0.0.1", port: 7420 },
+      publicUrl: undefined,
+      tls: undefined,
+      trustedProxies: [],
+      legacySse: false,
+    },
     store: { url: undefined },
+    oauth: { accessTtlSeconds: 600, refreshTtlSeconds: 2_592_000, registration: "open", clientDocuments: false },
     services: byName(services),
     roles: byName(roles),
     agents: byName(agents),
@@ -134,6 +186,34 @@ export function requestTo(snapshot: Snapshot, line: string, sent: Sent = {}, nam
   );
   if (!canonical.ok) throw canonical.problem;
   return canonical.request;
+}
+
+/** The canonical form of an MCP call that must have one: `tools/call get_issue`. */
+export function mcpRequestTo(line: string, args: JsonObject = {}, name = "github"): CanonicalRequest {
+  const [method = "", item = ""] = line.split(" ");
+  const raw = { kind: "mcp", method: method as McpMethod, name: item, arguments: args, lossy: false } as const;
+  const canonical = canonicaliseMcp(raw, { service: name, requestBytes: 1_048_576 });
+  if (!canonical.ok) throw canonical.problem;
+  return canonical.request;
+}
+
+/** The question whether `bot` may make this MCP call at noon. */
+export function mcpQuestion(
+  snapshot: Snapshot,
+  line: string,
+  parts: { readonly arguments?: JsonObject; readonly principal?: Partial<Principal>; readonly to?: string } = {},
+): Question {
+  const { to = "github" } = parts;
+  const target = snapshot.services.get(to);
+  if (target === undefined) throw new Error(`no service ${to}`);
+  return {
+    snapshot,
+    service: target,
+    request: mcpRequestTo(line, parts.arguments, to),
+    now: NOON,
+    counters: createCounters(),
+    principal: principal(parts.principal),
+  };
 }
 
 /** The question whether `bot` may send this line (`GET /path`) at noon. */

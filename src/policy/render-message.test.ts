@@ -18,6 +18,7 @@ const values: TemplateValues = {
     ["filter.name", ["x"]],
   ]),
   body: { amount: 5, who: { name: "Ann" }, list: ["x", "y"], none: null },
+  arguments: undefined,
   preview: undefined,
 };
 

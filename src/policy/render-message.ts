@@ -85,5 +85,5 @@ function showCharacter(character: string): string {
 
 /** Whether a template takes anything from the body. */
 export function readsBody(template: MessageTemplate | undefined): boolean {
-  return template !== undefined && placeholdersOf(template).some(({ root }) => root === "body");
+  return template !== undefined && placeholdersOf(template).some(({ root }) => root === "body" || root === "arguments");
 }

@@ -23,32 +23,71 @@ export interface RequestReader {
 
 /** Makes the reader of one decision. */
 export function createRequestReader(request: CanonicalRequest): RequestReader {
-  const queries = once(() => groupQuery(request));
-  const query = once(() => {
-    const single: [string, string][] = [];
-    for (const [key, values] of queries()) if (values.length === 1) single.push([key, values[0] ?? ""]);
-    return celMap(single);
-  });
-  const body = once(() => {
-    const json = readableBody(request);
-    return json === undefined ? undefined : toCelValue(json);
-  });
-  const headerCharacters = once(() =>
-    request.headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0),
-  );
-  return {
-    request,
-    query,
-    queries: once(() => celMap(queries())),
-    headers: once(() => celMap(joinHeaders(request))),
-    body,
-    sizeFor(review) {
-      const characters = request.path.length + request.search.length * 2 + headerCharacters();
-      const values = request.query.length + request.headers.length + request.segments.length;
-      const read = readsAny(review.reads.body) ? body()?.size : undefined;
-      return { values: values + (read?.values ?? 0), characters: characters + (read?.characters ?? 0) };
-    },
-  };
+  return new LazyReader(request);
+}
+
+class LazyReader implements RequestReader {
+  readonly request: CanonicalRequest;
+  #groups: ReadonlyMap<string, string[]> | undefined;
+  #query: ReadonlyMap<string, unknown> | undefined;
+  #queries: ReadonlyMap<string, unknown> | undefined;
+  #headers: ReadonlyMap<string, unknown> | undefined;
+  #body: { readonly read: { readonly value: unknown; readonly size: CelSize } | undefined } | undefined;
+  #headerCharacters = -1;
+
+  constructor(request: CanonicalRequest) {
+    this.request = request;
+  }
+
+  query(): ReadonlyMap<string, unknown> {
+    this.#query ??= celMap(singles(this.#grouped()));
+    return this.#query;
+  }
+
+  queries(): ReadonlyMap<string, unknown> {
+    this.#queries ??= celMap(this.#grouped());
+    return this.#queries;
+  }
+
+  headers(): ReadonlyMap<string, unknown> {
+    this.#headers ??= celMap(joinHeaders(this.request));
+    return this.#headers;
+  }
+
+  body(): { readonly value: unknown; readonly size: CelSize } | undefined {
+    if (this.#body === undefined) {
+      const json = readableBody(this.request);
+      this.#body = { read: json === undefined ? undefined : toCelValue(json) };
+    }
+    return this.#body.read;
+  }
+
+  sizeFor(review: CelReview): CelSize {
+    const { path, search, query, headers, segments } = this.request;
+    if (this.#headerCharacters === -1) this.#headerCharacters = charactersOf(headers);
+    const read = readsAny(review.reads.body) ? this.body()?.size : undefined;
+    return {
+      values: query.length + headers.length + segments.length + (read?.values ?? 0),
+      characters: path.length + search.length * 2 + this.#headerCharacters + (read?.characters ?? 0),
+    };
+  }
+
+  #grouped(): ReadonlyMap<string, string[]> {
+    this.#groups ??= groupQuery(this.request);
+    return this.#groups;
+  }
+}
+
+function singles(groups: ReadonlyMap<string, string[]>): [string, string][] {
+  const single: [string, string][] = [];
+  for (const [key, values] of groups) if (values.length === 1) single.push([key, values[0] ?? ""]);
+  return single;
+}
+
+function charactersOf(headers: CanonicalRequest["headers"]): number {
+  let characters = 0;
+  for (const [name, value] of headers) characters += name.length + value.length;
+  return characters;
 }
 
 /**
@@ -106,12 +145,4 @@ function joinHeaders(request: CanonicalRequest): ReadonlyMap<string, string> {
     joined.set(name, known === undefined ? value : `${known}, ${value}`);
   }
   return joined;
-}
-
-function once<Value>(make: () => Value): () => Value {
-  let made: { readonly value: Value } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }

@@ -2,10 +2,11 @@ import type {
   AgentConfig,
   Config,
   Effect,
+  HttpServiceConfig,
+  McpServiceConfig,
   OperationConfig,
   PolicyConfig,
   Rate,
-  ServiceConfig,
 } from "../config/schema.ts";
 import type { CompiledQuerySchema, CompiledSchema } from "../request/json-schema.ts";
 import type { OperationMatcher } from "../request/operation-matcher.ts";
@@ -28,8 +29,19 @@ export interface Snapshot {
   readonly kills: Kills;
 }
 
-export interface CompiledService {
-  readonly config: ServiceConfig;
+export type CompiledService = CompiledHttpService | CompiledMcpService;
+
+export interface CompiledHttpService extends ServiceRules {
+  readonly kind: "http";
+  readonly config: HttpServiceConfig;
+}
+
+export interface CompiledMcpService extends ServiceRules {
+  readonly kind: "mcp";
+  readonly config: McpServiceConfig;
+}
+
+interface ServiceRules {
   /** What a request to it may look like; the face adds its `door`. */
   readonly form: Omit<RequestForm, "door">;
   /** Further roots (PEM) for its TLS. */
@@ -51,6 +63,8 @@ export interface CompiledOperation {
   readonly effect: Effect;
   readonly query: CompiledQuerySchema | undefined;
   readonly body: CompiledSchema | undefined;
+  /** On an MCP server: which of its items it speaks of. */
+  readonly items: OperationItems | undefined;
   readonly rules: OperationRules;
   readonly message: MessageTemplate | undefined;
   /** Begins with `GET `. */
@@ -58,6 +72,16 @@ export interface CompiledOperation {
   /** Digest of its definition: an approval binds it. */
   readonly digest: string;
   readonly view: OperationView;
+}
+
+/** Which items of an MCP server an operation speaks of, by their own names. */
+export interface OperationItems {
+  readonly tools: readonly Glob[];
+  readonly prompts: readonly Glob[];
+  /** Over URIs. */
+  readonly resources: readonly Glob[];
+  /** Of the arguments of tools and prompts. */
+  readonly arguments: CompiledSchema | undefined;
 }
 
 /** Which roles allow an operation, and which policies speak of it. */

@@ -118,7 +118,7 @@ function isRecord(value: JsonValue): value is { readonly [key: string]: JsonValu
 }
 
 /** Whether some object has keys that differ in case alone, which readers that ignore case take for one. */
-function foldsAnywhere(value: JsonValue): boolean {
+export function foldsAnywhere(value: JsonValue): boolean {
   if (Array.isArray(value)) return value.some(foldsAnywhere);
   if (!isRecord(value)) return false;
   if (hasFoldedDuplicates(Object.keys(value))) return true;

@@ -196,3 +196,24 @@ test("law: nothing passes that is not on a list, and what passes is a fixed poin
     { numRuns: 500 },
   );
 });
+
+test("of a program's request, headers that nobody listed pass, its Authorization among them; those that name somebody do not", () => {
+  const sent: [string, string][] = [
+    ["Authorization", "Bearer x"],
+    ["X-GitHub-Api-Version", "2022-11-28"],
+    ["Git-Protocol", "version=2"],
+    ["X-Api-Key", "k"],
+  ];
+  const never = NEVER.filter((name) => !["authorization", "x-unlisted"].includes(name)).map(
+    (name): [string, string] => [name, "1"],
+  );
+  const range: [string, string] = ["Range", "bytes=0-1"];
+  const { headers, dropped } = api([...sent, ...never, range, ["X_Api_Key", "k"]], { door: "egress", program: true });
+  assert.deepEqual(headers, [
+    ["authorization", "Bearer x"],
+    ["git-protocol", "version=2"],
+    ["x-api-key", "k"],
+    ["x-github-api-version", "2022-11-28"],
+  ]);
+  assert.ok(dropped.includes("range") && dropped.includes("x_api_key"));
+});

@@ -24,7 +24,12 @@ const VALUE = /^[\t\x20-\x7e]*$/;
 export function canonicalHeaders(raw: readonly Header[], form: RequestForm): CanonicalHeaders {
   const passed: Header[] = [];
   const dropped = new Set<string>();
-  const rules = { allowHeaders: form.allowHeaders, ranges: form.ranges, credential: form.credential.header };
+  const rules = {
+    allowHeaders: form.allowHeaders,
+    ranges: form.ranges,
+    credential: form.credential.header,
+    program: form.program === true,
+  };
   for (const [written, value] of raw) {
     if (!TOKEN.test(written)) return refused("invalid_request", `the header name ${quote(written)} is not a token`);
     const name = written.toLowerCase();
@@ -79,13 +84,15 @@ function valueFault(name: string, value: string): Refused | undefined {
 function sizeFault(headers: readonly Header[]): Refused | undefined {
   if (headers.length > MAX_HEADERS)
     return refused("too_large", `the request has more than ${MAX_HEADERS} headers that pass`);
-  const bytes = headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+  let bytes = 0;
+  for (const [name, value] of headers) bytes += name.length + value.length;
   return bytes > MAX_HEADER_BYTES
     ? refused("too_large", `the headers are larger than ${MAX_HEADER_BYTES} bytes`)
     : undefined;
 }
 
 function repetitionFault(headers: readonly Header[]): Refused | undefined {
+  if (headers.length < 2) return undefined;
   const seen = new Set<string>();
   for (const [name] of headers) {
     const folded = name.replaceAll("_", "-");
@@ -99,5 +106,6 @@ function repetitionFault(headers: readonly Header[]): Refused | undefined {
 
 /** By name; repeated names in the order in which they came, since a list has one. */
 function sorted(headers: readonly Header[]): readonly Header[] {
+  if (headers.length < 2) return headers;
   return headers.toSorted(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0));
 }

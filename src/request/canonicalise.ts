@@ -55,6 +55,8 @@ export function canonicalise(raw: RawRequest, form: RequestForm): Canonicalised 
       body: body.body,
       content: body.content,
       dropped: headers.dropped,
+      origin: raw.origin,
+      mcp: undefined,
     },
   };
 }
@@ -72,7 +74,7 @@ function plainTarget(target: string, door: RequestForm["door"]): string | Refuse
   if (/[\u0000-\u001f\u007f-\u009f]/.test(target)) {
     return ambiguous("the target holds a control character", "Leave control characters out.");
   }
-  if (door === "api") {
+  if (door !== "mcp") {
     return ambiguous("the target holds a character that is not printable ASCII", "Percent-encode it as UTF-8.");
   }
   if (!target.isWellFormed()) {

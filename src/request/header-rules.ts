@@ -77,16 +77,18 @@ export function judgeHeader(
     readonly allowHeaders: ReadonlySet<string>;
     readonly ranges: boolean;
     readonly credential: string | undefined;
+    readonly program: boolean;
   },
 ): HeaderJudgement {
   const dashed = name.includes("_") ? name.replaceAll("_", "-") : name;
   if (TRANSPORT.has(dashed)) return "transport";
+  if (form.program && name === "authorization") return "pass";
   if (NEVER.has(dashed) || NEVER_PREFIX.test(dashed) || isMethodOverrideHeader(dashed)) return "never";
   if (form.credential !== undefined && dashed === form.credential.replaceAll("_", "-")) return "never";
   if (dashed === "range" || dashed === "if-range") return form.ranges && name === dashed ? "pass" : "unlisted";
   if (DEFAULT_ALLOWED.has(name) || name.startsWith("if-")) return "pass";
   if (name !== dashed && (DEFAULT_ALLOWED.has(dashed) || dashed.startsWith("if-"))) return "never";
-  return form.allowHeaders.has(name) ? "pass" : "unlisted";
+  return form.allowHeaders.has(name) || (form.program && name === dashed) ? "pass" : "unlisted";
 }
 
 /** Whether several headers of this name are one list. */

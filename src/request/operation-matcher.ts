@@ -49,6 +49,10 @@ export function createOperationMatcher<Operation>(
     match({ method, segments }) {
       const found: Endpoint<Operation>[] = [];
       collect(root, { method, segments, found }, 0);
+      const [only] = found;
+      if (only !== undefined && found.length === 1) {
+        return [{ operation: only.operation, params: readParams(only.pattern.steps, segments) }];
+      }
       found.sort((a, b) => a.order - b.order);
       const matches = new Map<Operation, OperationMatch<Operation>>();
       for (const { pattern, operation } of found) {
@@ -116,9 +120,12 @@ function collect<Operation>(node: Node<Operation>, search: Search<Operation>, at
   if (node.one !== undefined && segment.text !== "") collect(node.one, search, at + 1);
 }
 
+const NONE: readonly never[] = [];
+
 function take<Operation>(methods: ByMethod<Operation>, { method, found }: Search<Operation>): void {
   if (methods.size === 0) return;
-  for (const key of [method, "*"]) for (const endpoint of methods.get(key) ?? []) found.push(endpoint);
+  for (const endpoint of methods.get(method) ?? NONE) found.push(endpoint);
+  for (const endpoint of methods.get("*") ?? NONE) found.push(endpoint);
 }
 
 function readParams(steps: readonly PatternStep[], segments: readonly PathSegment[]): ReadonlyMap<string, string> {

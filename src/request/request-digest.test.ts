@@ -75,6 +75,8 @@ test("law: different parts never run into one another", () => {
           segments: [],
           query: [],
           dropped: [],
+          origin: undefined,
+          mcp: undefined,
           content: { kind: "none" },
           ...parts,
         } as CanonicalRequest,

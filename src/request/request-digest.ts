@@ -24,6 +24,7 @@ export function requestDigest({
   const headers = request.headers.filter(([name]) => !PER_SENDING.has(name));
   const fields = [VERSION, agent, request.service, request.method, request.path, request.search, `${headers.length}`];
   for (const [name, value] of headers) fields.push(name, value);
+  if (request.origin !== undefined) fields.push("origin", request.origin);
   let head = "";
   for (const field of fields) head += `${Buffer.byteLength(field)}:${field}`;
   hash.update(head, "utf8");

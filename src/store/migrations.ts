@@ -26,4 +26,50 @@ export const MIGRATIONS: readonly { readonly name: string; readonly sql: string 
       CREATE TABLE kills (target TEXT PRIMARY KEY, why TEXT NOT NULL, set_by TEXT NOT NULL, set_at TEXT NOT NULL) STRICT;
     `,
   },
+  {
+    name: "0002-pins",
+    sql: `
+      CREATE TABLE pins (
+        service TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, why TEXT,
+        accepted_digest TEXT, accepted_text TEXT, seen_digest TEXT NOT NULL, seen_text TEXT NOT NULL,
+        flags TEXT NOT NULL, since TEXT NOT NULL, tag BLOB NOT NULL, PRIMARY KEY (service, kind, name)) STRICT;
+    `,
+  },
+  {
+    name: "0003-tokens",
+    sql: `
+      ALTER TABLE api_keys ADD COLUMN scopes TEXT;
+      CREATE TABLE denied_tokens (
+        id TEXT PRIMARY KEY, agent TEXT NOT NULL, denied_at TEXT NOT NULL, expires_at TEXT NOT NULL) STRICT;
+    `,
+  },
+  {
+    name: "0004-people",
+    sql: `
+      CREATE TABLE person_sessions (
+        hash TEXT PRIMARY KEY, id TEXT NOT NULL, person TEXT NOT NULL, facts TEXT NOT NULL,
+        created_at TEXT NOT NULL, expires_at TEXT NOT NULL, tag BLOB NOT NULL) STRICT;
+      CREATE TABLE person_links (
+        hash TEXT PRIMARY KEY, id TEXT NOT NULL, person TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL,
+        created_at TEXT NOT NULL, expires_at TEXT NOT NULL, tag BLOB NOT NULL) STRICT;
+      CREATE TABLE passkeys (
+        id TEXT PRIMARY KEY, person TEXT NOT NULL, name TEXT NOT NULL, roles TEXT NOT NULL, rp_id TEXT NOT NULL,
+        algorithm INTEGER NOT NULL, public_key TEXT NOT NULL, sign_count INTEGER NOT NULL, created_at TEXT NOT NULL,
+        tag BLOB NOT NULL) STRICT;
+    `,
+  },
+  {
+    name: "0005-oauth",
+    sql: `
+      CREATE TABLE oauth_clients (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, agent TEXT, sealed BLOB NOT NULL, created_at TEXT NOT NULL,
+        revoked_at TEXT) STRICT;
+      CREATE TABLE oauth_records (
+        model TEXT NOT NULL, id TEXT NOT NULL, grant_id TEXT, lookup TEXT, sealed BLOB NOT NULL, expires_at TEXT,
+        consumed_at TEXT, revoked_at TEXT, PRIMARY KEY (model, id)) STRICT;
+      CREATE INDEX oauth_records_by_grant ON oauth_records (grant_id);
+      CREATE INDEX oauth_records_by_lookup ON oauth_records (lookup);
+      CREATE INDEX oauth_records_by_end ON oauth_records (expires_at);
+    `,
+  },
 ];

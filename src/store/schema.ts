@@ -7,6 +7,13 @@ export interface Database {
   api_keys: ApiKeyRow;
   approvals: ApprovalRow;
   kills: KillRow;
+  pins: PinRow;
+  denied_tokens: DeniedTokenRow;
+  oauth_clients: OAuthClientRow;
+  oauth_records: OAuthRecordRow;
+  person_sessions: PersonSessionRow;
+  person_links: PersonLinkRow;
+  passkeys: PasskeyRow;
 }
 
 /** One upgrade of the state that has run; see `migrations.ts`. */
@@ -50,6 +57,8 @@ interface ApiKeyRow {
   id: string;
   agent: string;
   environment: string;
+  /** JSON list of patterns over scopes; null for all that the agent may do. */
+  scopes: string | null;
   /** SHA-256 of the whole key. */
   hash: Uint8Array;
   created_at: string;
@@ -99,4 +108,108 @@ interface KillRow {
   why: string;
   set_by: string;
   set_at: string;
+}
+
+/** One definition of an MCP server, as it was accepted and as it was seen last; `tag` authenticates the row under the home's key. */
+interface PinRow {
+  service: string;
+  /** tool | prompt | template | instructions | package; `service` for the fact that the service was looked at. */
+  kind: string;
+  name: string;
+  /** accepted: may be offered. held: waits for the owner (`doorward service pin accept`). */
+  state: string;
+  /** Why it is held. */
+  why: string | null;
+  /** Hex SHA-256 and canonical JSON of the definition that the owner, or the first look, accepted. */
+  accepted_digest: string | null;
+  accepted_text: string | null;
+  /** The same of the definition that was seen last. */
+  seen_digest: string;
+  seen_text: string;
+  /** JSON list of what a review found in the definition seen last. */
+  flags: string;
+  /** When `state` or the definition seen last changed. */
+  since: string;
+  tag: Uint8Array;
+}
+
+/** A certificate or foreign token that is refused although its issuer would still vouch for it. */
+interface DeniedTokenRow {
+  id: string;
+  agent: string;
+  denied_at: string;
+  /** When its issuer's word ends, and the row may go. */
+  expires_at: string;
+}
+
+/** A person who is signed in; `tag` authenticates the row under the home's key, as in the two tables below. */
+interface PersonSessionRow {
+  /** SHA-256 of the cookie, hex. */
+  hash: string;
+  id: string;
+  person: string;
+  /** JSON: name, how, roles, issuer, groups. */
+  facts: string;
+  created_at: string;
+  expires_at: string;
+  tag: Uint8Array;
+}
+
+/** A one-time link that signs a person in; the row goes with its use. */
+interface PersonLinkRow {
+  /** SHA-256 of the link's token, hex. */
+  hash: string;
+  id: string;
+  person: string;
+  name: string;
+  role: string;
+  created_at: string;
+  expires_at: string;
+  tag: Uint8Array;
+}
+
+interface PasskeyRow {
+  /** The credential's id, base64url. */
+  id: string;
+  person: string;
+  name: string;
+  /** JSON list of the roles that it signs in with. */
+  roles: string;
+  /** Where it is used: a host name. */
+  rp_id: string;
+  /** COSE algorithm: -7, -8 or -257. */
+  algorithm: number;
+  /** SubjectPublicKeyInfo, DER, base64. */
+  public_key: string;
+  sign_count: number;
+  created_at: string;
+  tag: Uint8Array;
+}
+
+interface OAuthClientRow {
+  id: string;
+  /** issued: made for an agent by the owner. registered: registered itself. */
+  kind: string;
+  /** Null for one that registered itself and was not adopted. */
+  agent: string | null;
+  /** Its metadata (JSON), with the hash of its secret in the secret's place. */
+  sealed: Uint8Array;
+  created_at: string;
+  revoked_at: string | null;
+}
+
+/** A code, a token, a session or anything else that the authorization server keeps for a while. */
+interface OAuthRecordRow {
+  model: string;
+  /** SHA-256 of its value, hex; the value itself is not kept. */
+  id: string;
+  /** SHA-256 of the grant that it comes from. */
+  grant_id: string | null;
+  /** SHA-256 of another value by which it is found: a user code, the uid of a session. */
+  lookup: string | null;
+  /** JSON. */
+  sealed: Uint8Array;
+  expires_at: string | null;
+  consumed_at: string | null;
+  revoked_at: string | null;
 }

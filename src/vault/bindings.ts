@@ -2,7 +2,15 @@ import { timingSafeEqual } from "node:crypto";
 import type { AuditLog } from "../audit/event.ts";
 import type { BindingRow, BindingStore } from "./binding-store.ts";
 import type { Keyring } from "./keyring.ts";
-import { type HeldPairing, type KnownPairing, type Pairing, pairingKey, planBindings } from "./plan-bindings.ts";
+import {
+  type HeldPairing,
+  type KnownPairing,
+  mergeOrigins,
+  originsOf,
+  type Pairing,
+  pairingKey,
+  planBindings,
+} from "./plan-bindings.ts";
 
 /** Which secret may be used by which service at which origin. */
 export interface Bindings {
@@ -34,12 +42,12 @@ export function createBindings(deps: {
   const { store, keyring, audit } = deps;
   let loaded: readonly Pairing[] = [];
   let held: readonly HeldPairing[] = [];
-  let usable = new Map<string, string>();
+  let usable = new Map<string, readonly string[]>();
 
   const adopt = (pairings: readonly Pairing[], nextUsable: readonly Pairing[], nextHeld: readonly HeldPairing[]) => {
     loaded = pairings;
     held = nextHeld;
-    usable = new Map(nextUsable.map((pairing) => [pairingKey(pairing), pairing.origin]));
+    usable = new Map(nextUsable.map((pairing) => [pairingKey(pairing), originsOf(pairing)]));
   };
   const record = async (pairing: Pairing, by: string) =>
     audit.append({
@@ -50,9 +58,10 @@ export function createBindings(deps: {
   const toRow = (pairing: Pairing, state: "bound" | "held", now: Date) => signedRow(keyring, pairing, state, now);
 
   return {
-    isBound: (pairing) => usable.get(pairingKey(pairing)) === pairing.origin,
+    isBound: (pairing) => usable.get(pairingKey(pairing))?.includes(pairing.origin) === true,
     held: () => held,
-    async load(pairings, additions, now) {
+    async load(named, additions, now) {
+      const pairings = mergeOrigins(named);
       const { rows, setTag: tag } = await store.load();
       const intact = sameBytes(tag, setTag(keyring, rows));
       const plan = planBindings({ known: rows.map((row) => toKnown(keyring, row)), intact, pairings, additions });
@@ -94,7 +103,7 @@ export function createBindings(deps: {
         await store.change({ put: [], remove, setTag: intact ? setTag(keyring, kept) : Buffer.of() });
       adopt(
         loaded.filter((pairing) => pairing.service !== service),
-        loaded.filter((pairing) => pairing.service !== service && usable.get(pairingKey(pairing)) === pairing.origin),
+        loaded.filter((pairing) => pairing.service !== service && usable.has(pairingKey(pairing))),
         held.filter((pairing) => pairing.service !== service),
       );
     },

@@ -53,6 +53,31 @@ describe("createVault", () => {
     );
   });
 
+  test("a secret that goes to several hosts is bound to all of them, and to a further one when a person confirms", async () => {
+    using folder = temporaryFolder();
+    const at = (...hosts: string[]) => hosts.map((host) => ({ ...PAIRING, origin: `https://${host}.example` }));
+    const lease = (open: OpenHome, host: string) =>
+      textOf(open, "local:a", { ...API, origin: `https://${host}.example` });
+    {
+      await using open = await openHome(folder.path);
+      await open.vault.setSecret({ name: "a", value: value("first-value-of-a") }, NOON);
+      assert.deepEqual(await open.vault.bindServices(at("one", "two"), "bind", NOON), []);
+      assert.deepEqual([await lease(open, "one"), await lease(open, "two")], ["first-value-of-a", "first-value-of-a"]);
+      await assert.rejects(lease(open, "three"), refused("secret_unavailable"));
+      assert.deepEqual((await open.vault.listSecrets(NOON))[0]?.usedBy, ["api"]);
+    }
+    await using again = await openHome(folder.path);
+    assert.deepEqual(await again.vault.bindServices(at("two"), "bind", NOON), []);
+    await assert.rejects(lease(again, "one"), refused("secret_unavailable"), "no longer in the file");
+    assert.equal((await again.vault.bindServices(at("two", "three"), "bind", NOON))[0]?.why, "origin_changed");
+    await assert.rejects(lease(again, "two"), refused("secret_unavailable", /origin of the service changed/));
+    await again.vault.confirmService("api", "owner", NOON);
+    assert.deepEqual(
+      [await lease(again, "two"), await lease(again, "three")],
+      ["first-value-of-a", "first-value-of-a"],
+    );
+  });
+
   test("refuses by rejection, never by throwing at the caller", async () => {
     using folder = temporaryFolder();
     await using open = await openHome(folder.path);

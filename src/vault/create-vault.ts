@@ -4,7 +4,7 @@ import type { BindingStore } from "./binding-store.ts";
 import { createBindings } from "./bindings.ts";
 import type { Keyring } from "./keyring.ts";
 import { createLeases, type Lease } from "./leases.ts";
-import type { HeldPairing, Pairing } from "./plan-bindings.ts";
+import { type HeldPairing, originsOf, type Pairing } from "./plan-bindings.ts";
 import { createSecretReader, type SecretSources } from "./secret-reader.ts";
 import type { SecretStore } from "./secret-store.ts";
 import {
@@ -70,7 +70,9 @@ export function createVault(deps: VaultDeps): Vault {
   const leases = createLeases({ read: createSecretReader(deps), audit: deps.audit });
   const writer = createSecretWriter(deps);
   let used: readonly Pairing[] = [];
-  const usedBy = (name: string) => used.filter(({ ref }) => ref === `local:${name}`).map(({ service }) => service);
+  const usedBy = (name: string) => [
+    ...new Set(used.filter(({ ref }) => ref === `local:${name}`).map(({ service }) => service)),
+  ];
   const stillBound = async (pairing: Pairing, issued: Promise<Lease>) => {
     const lease = await issued;
     // The file may have been loaded anew while the secret was read.
@@ -128,7 +130,9 @@ const WHY_HELD: Readonly<Record<HeldPairing["why"], string>> = {
 
 function notBound(pairing: Pairing, held: readonly HeldPairing[]): Problem {
   const { ref, service, origin } = pairing;
-  const why = held.find((entry) => entry.ref === ref && entry.service === service && entry.origin === origin)?.why;
+  const why = held.find(
+    (entry) => entry.ref === ref && entry.service === service && originsOf(entry).includes(origin),
+  )?.why;
   return new Problem("secret_unavailable", {
     detail: `the owner must confirm \`${service}\` before its credential can be used`,
     remedy: `The owner can run \`doorward service confirm ${service}\`.`,

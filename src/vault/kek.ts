@@ -110,7 +110,10 @@ export async function openKek(record: KekRecord, sources: KekSources): Promise<B
 }
 
 /** Says where the key is, for `init`, `status` and `doctor`; `warning` when that place protects little. */
-export function describeKek(record: KekRecord, home: string): { readonly where: string; readonly warning?: string } {
+export function describeKek(
+  record: KekRecord,
+  home: string,
+): { readonly where: string; readonly file?: string; readonly warning?: string } {
   switch (record.kind) {
     case "passphrase":
       return { where: "a passphrase (argon2id)" };
@@ -123,6 +126,7 @@ export function describeKek(record: KekRecord, home: string): { readonly where: 
     case "file":
       return {
         where: `the file ${record.path}`,
+        file: record.path,
         warning: isInside(record.path, home)
           ? `the vault's key lies in the home that it protects (${record.path}): a copy of the home opens every secret`
           : `the vault's key lies in a file (${record.path}): whoever can read your files can open the vault`,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { type KnownPairing, type Pairing, pairingKey, planBindings } from "./plan-bindings.ts";
+import { type KnownPairing, mergeOrigins, type Pairing, pairingKey, planBindings } from "./plan-bindings.ts";
 
 const A: Pairing = { ref: "local:a", service: "api", origin: "https://api.example" };
 const bound = (pairing: Pairing, change: Partial<KnownPairing> = {}): KnownPairing => ({
@@ -25,6 +25,22 @@ describe("planBindings", () => {
     const second = { ...A, service: "second", origin: "https://second.example" };
     assert.deepEqual(plan([bound(A)], [A, second]).bind, [second]);
     assert.deepEqual(plan([bound(A)], [A, second]).usable, [A, second]);
+  });
+
+  test("the hosts of one server are bound together: one less is no change, one more is", () => {
+    const at = (...hosts: string[]) => mergeOrigins(hosts.map((host) => ({ ...A, origin: `https://${host}.example` })));
+    const [both] = at("b", "a");
+    assert.deepEqual(at("a", "b", "a"), [both]);
+    assert.equal(both?.origin, "https://a.example https://b.example");
+    assert.deepEqual(plan([bound(both!)], at("a")).usable, at("a"));
+    assert.deepEqual(whyHeld([bound(both!)], at("a", "b", "c")), ["api: origin_changed"]);
+    assert.deepEqual(
+      whyHeld(
+        at("a").map((each) => bound(each)),
+        at("a", "b"),
+      ),
+      ["api: origin_changed"],
+    );
   });
 
   const held: Readonly<Record<string, readonly [Parameters<typeof plan>, string]>> = {

@@ -73,6 +73,29 @@ export function planBindings(input: {
   return { usable: [...usable, ...bind], bind, held: [...held, ...hold], hold };
 }
 
+/**
+ * One pairing for each secret of a service, its origins in one list: a started server may send its key to several hosts, and a
+ * person confirms them together.
+ *
+ * @returns `origin` in the order of text, separated by spaces, which no origin holds.
+ */
+export function mergeOrigins(pairings: readonly Pairing[]): readonly Pairing[] {
+  const origins = new Map<string, string[]>();
+  for (const pairing of pairings) {
+    const key = pairingKey(pairing);
+    const known = origins.get(key);
+    if (known === undefined) origins.set(key, [pairing.origin]);
+    else if (!known.includes(pairing.origin)) known.push(pairing.origin);
+  }
+  const first = new Map(pairings.map((pairing) => [pairingKey(pairing), pairing]));
+  return [...first].map(([key, pairing]) => ({ ...pairing, origin: origins.get(key)!.sort().join(" ") }));
+}
+
+/** The origins of a pairing of {@link mergeOrigins}. */
+export function originsOf({ origin }: Pairing): readonly string[] {
+  return origin.split(" ");
+}
+
 /** Names a pairing apart from its origin. No service or reference holds a NUL. */
 export function pairingKey({ ref, service }: Pick<Pairing, "ref" | "service">): string {
   return `${ref}\0${service}`;
@@ -81,5 +104,7 @@ export function pairingKey({ ref, service }: Pick<Pairing, "ref" | "service">): 
 function doubt(row: KnownPairing, pairing: Pairing): HeldPairing["why"] | undefined {
   if (!row.authentic) return "damaged";
   if (row.state === "held") return "unconfirmed";
-  return row.origin === pairing.origin ? undefined : "origin_changed";
+  const known = originsOf(row);
+  // A host less is no new place for the secret.
+  return originsOf(pairing).every((origin) => known.includes(origin)) ? undefined : "origin_changed";
 }

@@ -9,8 +9,8 @@ export interface SettingsStore {
   put(values: { readonly [name in VaultSetting]?: Uint8Array }): Promise<void>;
 }
 
-/** `home_id`: ties the state to `vault.json`. `owner`: the sealed assurance level. `bindings_tag`: the set of bindings. */
-export type VaultSetting = "home_id" | "owner" | "bindings_tag";
+/** `home_id`: ties the state to `vault.json`. `owner`: the sealed assurance level. `bindings_tag`, `pins_tag`: the sets of bindings and pins. */
+export type VaultSetting = "home_id" | "owner" | "bindings_tag" | "pins_tag";
 
 /** The settings in the home's database. */
 export function createSettingsStore(db: Kysely<Database>): SettingsStore {

@@ -22,6 +22,8 @@ export interface UnlockedHome {
   readonly protection: {
     readonly kind: KekChoice["kind"];
     readonly where: string;
+    /** The file that it lies in, if it does. */
+    readonly file?: string;
     /** When that place protects little: `init` says it, `doctor` repeats it. */
     readonly warning?: string;
   };
@@ -90,6 +92,8 @@ async function setUpState(settings: SettingsStore, keyring: Keyring): Promise<vo
     home_id: Buffer.from(keyring.homeId, "utf8"),
     owner: firstOwnerRecord(keyring),
     bindings_tag: emptyBindingsTag(keyring),
+    // The tag over no pin at all: `upstreams/` takes a record without one for damaged.
+    pins_tag: keyring.tag("pins", []),
   });
 }
 

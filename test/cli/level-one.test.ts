@@ -63,6 +63,7 @@ describe("assurance level 1", { skip: SCRIPT ? false : "there is no `script` to 
         ["secret", "set", "a", "--from-env", "HOME"],
         ["policy", "accept"],
         ["resume", "all", "--why", "x"],
+        ["person", "link", "--role", "auditor"],
       ]) {
         const refused = await untyped(words);
         assert.deepEqual([refused.status, refused.stdout], [3, ""], `${words.join(" ")}: ${refused.stderr}`);

@@ -5,13 +5,12 @@
  * and fails today: once it passes, it applies. A scenario or a failing check that the file does not know fails the test.
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { makeHome, startDaemon } from "../harness/daemon.testing.ts";
-import { run } from "../harness/run.testing.ts";
 import { startRelay } from "./relay.testing.ts";
+import { runSuite } from "./run-suite.testing.ts";
 
 interface Expected {
   /** Pass wholly. */
@@ -26,7 +25,6 @@ const EXPECTED = JSON.parse(readFileSync(join(import.meta.dirname, "not-applicab
   string,
   Expected
 >;
-const SUITE = fileURLToPath(import.meta.resolve("@modelcontextprotocol/conformance/dist/index.js"));
 const CONFIG = `version: 1
 services:
   registrar:
@@ -68,44 +66,4 @@ for (const [revision, expected] of Object.entries(EXPECTED)) {
       assert.deepEqual([...failing.keys()].sort(), judged.sort());
     });
   });
-}
-
-interface Check {
-  readonly id: string;
-  readonly status: "SUCCESS" | "FAILURE" | "WARNING" | "INFO" | "SKIPPED";
-}
-
-/** Runs all scenarios of a revision. @returns The failing checks of each, by id. */
-async function runSuite(options: {
-  readonly revision: string;
-  readonly url: string;
-  readonly folder: string;
-}): Promise<ReadonlyMap<string, readonly string[]>> {
-  const words = [
-    "server",
-    "--url",
-    options.url,
-    "--suite",
-    "all",
-    "--spec-version",
-    options.revision,
-    "-o",
-    options.folder,
-  ];
-  const ran = await run(process.execPath, [SUITE, ...words]);
-  const failing = new Map<string, readonly string[]>();
-  for (const name of readdirSync(options.folder)) {
-    const scenario = /^server-(.+)-\d{4}-\d{2}-\d{2}T[\dZ-]+$/.exec(name)?.[1];
-    assert.ok(scenario !== undefined, `${name} is the result of a scenario`);
-    const checks = JSON.parse(readFileSync(join(options.folder, name, "checks.json"), "utf8")) as Check[];
-    failing.set(
-      scenario,
-      checks
-        .filter(({ status }) => status === "FAILURE")
-        .map(({ id }) => id)
-        .sort(),
-    );
-  }
-  assert.notEqual(failing.size, 0, `the suite ran nothing: ${ran.stderr}`);
-  return failing;
 }

@@ -185,7 +185,7 @@ describe("contract: refusals", () => {
   });
 
   test("not_found 404, method_not_allowed 405 with Allow", async () => {
-    for (const path of ["/", "/api", "/nothing", "/admin/v1/status", "/console/"])
+    for (const path of ["/", "/api", "/nothing", "/admin/v1/status"])
       isProblem(await stage.call(path), 404, "not_found");
     for (const [method, path] of [
       ["PUT", "/mcp"],

@@ -59,7 +59,7 @@ function faultOf(program: Command, words: readonly string[]): readonly string[] 
   let command = program;
   const known = (name: string) => [...command.options, ...program.options].some(({ long }) => long === name);
   for (const word of words) {
-    if (/^[a-z]+$/.test(word) && command.commands.length > 0) {
+    if (/^[a-z][a-z-]*$/.test(word) && command.commands.length > 0) {
       const next = command.commands.find((one) => one.name() === word && !isHidden(one));
       if (next === undefined) return [`there is no command \`doorward ${words.join(" ")}\``];
       command = next;

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, realpathSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -24,25 +24,27 @@ interface Told {
   readonly rejected: Set<string>;
 }
 
-/** Runs the appender; one thread does all its file calls, so that `when=` counts them. */
-async function run(
-  folder: string,
-  { prefix, calls, inject = [], killAfter }: { prefix: string; calls: number; inject?: string[]; killAfter?: number },
-): Promise<Told> {
-  const node = [process.execPath, APPENDER, folder, prefix, String(calls)];
-  const rules = inject.flatMap((rule) => ["-e", `inject=${rule}`]);
-  const traced = [
-    "strace",
-    "-f",
-    "-qq",
-    "-o",
-    "/dev/null",
-    "-e",
-    "trace=fdatasync,fsync,ftruncate,pwrite64",
-    ...rules,
-    ...node,
-  ];
-  const [command = "", ...args] = inject.length > 0 ? traced : node;
+const JOURNAL = "journal";
+const SEGMENT = "000001.jsonl";
+
+/** What to fail; `when=` counts the calls on these files alone, and each thread for itself: writes apart from the rest. */
+interface Faults {
+  readonly of: readonly string[];
+  readonly inject: readonly string[];
+}
+
+interface Run {
+  readonly prefix: string;
+  readonly calls: number;
+  readonly chars?: number;
+  readonly faults?: Faults;
+  readonly killAfter?: number;
+}
+
+/** Runs the appender; one thread does all that it waits for, so that `when=` counts it. */
+async function run(folder: string, { prefix, calls, chars = 0, faults, killAfter }: Run): Promise<Told> {
+  const node = [process.execPath, APPENDER, folder, prefix, String(calls), String(chars)];
+  const [command = "", ...args] = faults === undefined ? node : [...traced(folder, faults), ...node];
   const env = { ...process.env, UV_THREADPOOL_SIZE: "1" };
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"], env });
   const told: Told = { acknowledged: new Set(), rejected: new Set() };
@@ -52,6 +54,24 @@ async function run(
     if (told.acknowledged.size === killAfter) child.kill("SIGKILL");
   }
   return told;
+}
+
+const traceOf = (folder: string): string => `${folder}.trace`;
+
+function traced(folder: string, { of, inject }: Faults): string[] {
+  const files = of.flatMap((name) => ["-P", join(folder, "node-1", name)]);
+  const rules = inject.flatMap((rule) => ["-e", `inject=${rule}`]);
+  return [
+    "strace",
+    "-f",
+    "-qq",
+    "-o",
+    traceOf(folder),
+    ...files,
+    "-e",
+    "trace=fdatasync,fsync,ftruncate,pwrite64",
+    ...rules,
+  ];
 }
 
 /** Starts once more, as after a crash, and gives what the file then holds. */
@@ -72,7 +92,7 @@ async function reopen(folder: string): Promise<{ written: Set<string>; interrupt
 }
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "doorward-faults-"));
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "doorward-faults-")));
   try {
     await body(join(folder, "audit"));
   } finally {
@@ -80,27 +100,42 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
+function missingIn(written: ReadonlySet<string>, keys: ReadonlySet<string>): string[] {
+  return [...keys].filter((key) => !written.has(key));
+}
+
+/** Each is survived, or ends the process. `refuses`: it lasts, so that appends must have been rejected. */
+const FAULTS: readonly (Faults & { readonly refuses?: true; readonly chars?: number })[] = [
+  { of: [JOURNAL], inject: ["fdatasync:error=EIO:when=3"] },
+  { of: [JOURNAL], inject: ["fdatasync:error=EIO:when=5+2"], refuses: true },
+  { of: [JOURNAL], inject: ["fdatasync:error=EIO:when=6+"], refuses: true },
+  { of: [JOURNAL], inject: ["pwrite64:error=EIO:when=5"] },
+  { of: [JOURNAL], inject: ["pwrite64:error=ENOSPC:when=5+"], refuses: true },
+  { of: [SEGMENT], inject: ["pwrite64:error=EIO:when=5"] },
+  { of: [SEGMENT], inject: ["pwrite64:error=ENOSPC:when=5"] },
+  { of: [SEGMENT], inject: ["pwrite64:error=ENOSPC:when=5+"], refuses: true },
+  // The way back fails too: at the segment, which is made durable again, then at the journal, which is erased.
+  { of: [JOURNAL, SEGMENT], inject: ["fdatasync:error=EIO:when=4", "fsync:error=EIO:when=2"] },
+  { of: [JOURNAL], inject: ["fdatasync:error=EIO:when=4..5"] },
+  // The journal is full, and the segment is waited for.
+  { of: [SEGMENT], inject: ["fdatasync:error=EIO:when=1"], chars: 60_000 },
+  { of: [SEGMENT], inject: ["fdatasync:error=EIO:when=3+"], refuses: true, chars: 100_000 },
+  { of: [SEGMENT], inject: ["fdatasync:signal=KILL:when=1"], chars: 60_000 },
+  { of: [JOURNAL], inject: ["fdatasync:signal=KILL:when=5"] },
+  { of: [JOURNAL], inject: ["pwrite64:signal=KILL:when=6"] },
+  { of: [SEGMENT], inject: ["pwrite64:signal=KILL:when=6"] },
+];
+
 describe("an audit append, with the disk failing", { skip: SKIP }, () => {
-  for (const inject of [
-    ["fdatasync:error=EIO:when=3"],
-    ["fdatasync:error=EIO:when=3+2"],
-    ["fdatasync:error=EIO:when=6+"],
-    ["pwrite64:error=EIO:when=4"],
-    ["pwrite64:error=ENOSPC:when=3"],
-    ["pwrite64:error=ENOSPC:when=5+"],
-    ["fdatasync:error=EIO:when=4", "fsync:error=EIO:when=6"],
-    ["fdatasync:signal=KILL:when=5"],
-    ["pwrite64:signal=KILL:when=6"],
-  ]) {
-    test(inject.join(" "), async () => {
+  for (const { refuses = false, chars = 0, ...faults } of FAULTS) {
+    test(`${faults.of.join(" and ")}: ${faults.inject.join(" ")}`, async () => {
       await inFolder(async (folder) => {
-        const { acknowledged, rejected } = await run(folder, { prefix: "call", calls: 60, inject });
+        const { acknowledged, rejected } = await run(folder, { prefix: "call", calls: 60, chars, faults });
+        assert.match(readFileSync(traceOf(folder), "utf8"), /INJECTED|killed by SIGKILL/);
+        assert.ok(acknowledged.size > 0, "it did not start");
+        assert.ok(rejected.size > 0 || !refuses, "the fault was not noticed");
         const { written } = await reopen(folder);
-        if (inject.some((rule) => rule.endsWith("+"))) assert.ok(rejected.size > 0, "the fault was not injected");
-        assert.deepEqual(
-          [...acknowledged].filter((key) => !written.has(key)),
-          [],
-        );
+        assert.deepEqual(missingIn(written, acknowledged), []);
         assert.deepEqual(
           [...rejected].filter((key) => written.has(key)),
           [],
@@ -111,15 +146,12 @@ describe("an audit append, with the disk failing", { skip: SKIP }, () => {
 
   test("what was rejected and could not even be cut is marked as interrupted by the next start", async () => {
     await inFolder(async (folder) => {
-      const inject = ["fdatasync:error=EIO:when=4+", "ftruncate:error=EIO:when=1+"];
-      const { acknowledged, rejected } = await run(folder, { prefix: "call", calls: 60, inject });
+      const faults = { of: [JOURNAL, SEGMENT], inject: ["fdatasync:error=EIO:when=3+", "ftruncate:error=EIO:when=2+"] };
+      const { acknowledged, rejected } = await run(folder, { prefix: "call", calls: 60, faults });
       const { written, interrupted } = await reopen(folder);
-      assert.ok(rejected.size > 0);
-      assert.deepEqual(
-        [...acknowledged].filter((key) => !written.has(key)),
-        [],
-      );
+      assert.deepEqual(missingIn(written, acknowledged), []);
       const stayed = [...rejected].filter((key) => written.has(key) && key.endsWith("call.decided"));
+      assert.ok(stayed.length > 0, "the fault was not injected");
       for (const key of stayed) assert.ok(interrupted.has(key.split(" ")[0] ?? ""), key);
     });
   });
@@ -132,10 +164,25 @@ test("kill -9 in mid-append, ten times over: nothing acknowledged is missing, an
       const told = await run(folder, { prefix: `r${round}`, calls: 10_000, killAfter: 20 + 37 * round });
       for (const key of told.acknowledged) acknowledged.add(key);
       const { written } = await reopen(folder);
-      assert.deepEqual(
-        [...acknowledged].filter((key) => !written.has(key)),
-        [],
-      );
+      assert.deepEqual(missingIn(written, acknowledged), []);
+    }
+  });
+});
+
+test("the power fails and takes all of the segment that was never waited for: nothing acknowledged is missing", async () => {
+  await inFolder(async (folder) => {
+    const segment = join(folder, "node-1", SEGMENT);
+    const acknowledged = new Set<string>();
+    let settled = 0;
+    for (let round = 0; round < 4; round += 1) {
+      const told = await run(folder, { prefix: `r${round}`, calls: 10_000, killAfter: 50 + 90 * round });
+      for (const key of told.acknowledged) acknowledged.add(key);
+      assert.ok(statSync(segment).size > settled + told.acknowledged.size * 100);
+      truncateSync(segment, settled);
+      const { written } = await reopen(folder);
+      assert.deepEqual(missingIn(written, acknowledged), []);
+      // It was closed: all of it is durable.
+      settled = statSync(segment).size;
     }
   });
 });

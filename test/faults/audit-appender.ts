@@ -1,12 +1,15 @@
 /**
  * Appends to a log as fast as it may, and prints what became of each append: what `audit-append.test.ts` breaks.
  *
- *   node audit-appender.ts AUDIT_FOLDER PREFIX CALLS
+ *   node audit-appender.ts AUDIT_FOLDER PREFIX CALLS [CHARS]
+ *
+ * CHARS: how long each line is made.
  */
 import { writeSync } from "node:fs";
 import { openAuditLog } from "../../src/audit/open-audit-log.ts";
 
-const [folder = "", prefix = "", calls = "0"] = process.argv.slice(2);
+const [folder = "", prefix = "", calls = "0", chars = "0"] = process.argv.slice(2);
+const data = { long: "x".repeat(Number(chars)) };
 const WORKERS = 8;
 
 const log = await openAuditLog({
@@ -17,7 +20,7 @@ const log = await openAuditLog({
 });
 
 async function append(id: string, type: "call.decided" | "call.completed"): Promise<boolean> {
-  const event = { type, request_id: id, agent: "dns-bot", service: "registrar" };
+  const event = { type, request_id: id, agent: "dns-bot", service: "registrar", data };
   const appended = await log
     .append(type === "call.decided" ? { ...event, decision: "permit" } : event)
     .then(() => true)

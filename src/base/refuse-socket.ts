@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Problem } from "../base/problem.ts";
-import { problemDocument } from "../base/send-problem.ts";
+import type { Problem } from "./problem.ts";
+import { problemDocument } from "./send-problem.ts";
 
 /** A peer that was refused, and does not close its side, is let go after this time. */
 const LINGER_MS = 2_000;
