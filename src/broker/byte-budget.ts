@@ -6,6 +6,12 @@ export interface ByteBudget {
   readonly usedBytes: number;
 }
 
+/**
+ * Holders that are remembered though they hold nothing: to forget each at once would cost a table per call, and V8 keeps
+ * the tables that a Map outgrew.
+ */
+const HOLDERS_MAX = 10_000;
+
 /** The part of it that one holder may have, so that nobody is shut out by one. */
 const SHARE = 1 / 2;
 
@@ -28,11 +34,15 @@ export function createByteBudget(limitBytes: number): ByteBudget {
     give(holder, bytes) {
       const left = (held.get(holder) ?? 0) - bytes;
       used -= bytes;
-      if (left > 0) held.set(holder, left);
-      else held.delete(holder);
+      held.set(holder, Math.max(0, left));
+      if (left <= 0 && held.size > HOLDERS_MAX) forgetIdle(held);
     },
     get usedBytes() {
       return used;
     },
   };
+}
+
+function forgetIdle(held: Map<string, number>): void {
+  for (const [holder, bytes] of held) if (bytes === 0) held.delete(holder);
 }

@@ -7,6 +7,7 @@ import { capabilitiesOf } from "./create-relay.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { classify } from "./era.ts";
 import { errorMessage, parseMessage, type RequestId, RPC, RpcError, resultMessage } from "./json-rpc.ts";
+import type { RunningCalls } from "./running-calls.ts";
 import { createSentList } from "./sent-list.ts";
 
 const MAX_DEPTH = 64;
@@ -28,7 +29,7 @@ export interface LineDeps {
 /** A client that keeps one connection open: messages come over it one by one, and answers go out in any order. */
 export interface LineConnection {
   /** Its calls under way, by its own ids. */
-  readonly running: Map<RequestId, AbortController>;
+  readonly running: RunningCalls;
   readonly session: ClientSession;
   /** @param sent - Called when the message has left, or never will. */
   readonly send: (message: string, sent?: () => void) => void;

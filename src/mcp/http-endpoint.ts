@@ -19,6 +19,7 @@ import {
   type RpcRequest,
   resultMessage,
 } from "./json-rpc.ts";
+import { RunningCalls } from "./running-calls.ts";
 import { createSentList } from "./sent-list.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
@@ -163,7 +164,7 @@ async function initialize(deps: McpEndpointDeps, post: LegacyPost, message: RpcR
 }
 
 function begin(session: Session, id: RequestId): AbortController {
-  session.running ??= new Map();
+  session.running ??= new RunningCalls();
   if (session.running.has(id))
     throw new RpcError(RPC.invalidRequest, "a request with this id is under way", { status: 400 });
   if (session.running.size >= MAX_RUNNING_PER_SESSION) {

@@ -6,7 +6,7 @@ import { isSameCaller, type Principal } from "../identity/principal.ts";
 import { type ClientSession, closeSession } from "./client-session.ts";
 import { openEventStream } from "./event-stream.ts";
 import { handleLine, type LineConnection, type LineDeps } from "./handle-line.ts";
-import type { RequestId } from "./json-rpc.ts";
+import { RunningCalls } from "./running-calls.ts";
 
 /** Streams that one agent may keep open, and all agents together. */
 const MAX_STREAMS_PER_AGENT = 64;
@@ -107,5 +107,5 @@ function connect(response: ServerResponse): LineConnection {
     pending: undefined,
     listening: undefined,
   };
-  return { running: new Map<RequestId, AbortController>(), session, send };
+  return { running: new RunningCalls(), session, send };
 }

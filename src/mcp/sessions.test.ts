@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { principal } from "../policy/policy.testing.ts";
+import { RunningCalls } from "./running-calls.ts";
 import { createSessions } from "./sessions.ts";
 
 const DAY_MS = 86_400_000;
@@ -30,7 +31,8 @@ test("ending a session cancels what runs in it and closes its stream, once", () 
   const session = sessions.create(principal(), 0);
   const running = new AbortController();
   let closed = 0;
-  session.running = new Map([[1, running]]);
+  session.running = new RunningCalls();
+  session.running.set(1, running);
   session.closeStream = () => void closed++;
   sessions.end(session);
   sessions.end(session);

@@ -2,7 +2,7 @@ import { newId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
 import { isSameCaller, type Principal } from "../identity/principal.ts";
 import { type ClientSession, closeSession } from "./client-session.ts";
-import type { RequestId } from "./json-rpc.ts";
+import type { RunningCalls } from "./running-calls.ts";
 
 /** Sessions of one node; beyond it the one unused for longest makes room. */
 const MAX_SESSIONS = 20_000;
@@ -20,8 +20,10 @@ export interface Session extends ClientSession {
   readonly user: string | undefined;
   readonly tenant: string | undefined;
   usedAt: number;
+  /** Counts the uses of all sessions: the one with the least was unused for longest. */
+  lastUse: number;
   /** Calls under way, by the caller's own id, so that it can cancel them. Made when first needed. */
-  running: Map<RequestId, AbortController> | undefined;
+  running: RunningCalls | undefined;
   /** Ends the open GET stream, when there is one. */
   closeStream: (() => void) | undefined;
 }
@@ -46,7 +48,7 @@ export interface Sessions {
 }
 
 /**
- * Keeps the sessions in memory, in order of use.
+ * Keeps the sessions in memory.
  *
  * @param ended - Told the id of each session that is over.
  */
@@ -64,9 +66,14 @@ export function createSessions(ended: (id: string) => void = () => {}): Sessions
     ended(session.id);
   };
   const oldest = (agent?: string) => {
-    for (const session of sessions.values()) if (agent === undefined || session.agent === agent) return session;
-    return undefined;
+    let found: Session | undefined;
+    for (const session of sessions.values()) {
+      if (agent !== undefined && session.agent !== agent) continue;
+      if (found === undefined || session.lastUse < found.lastUse) found = session;
+    }
+    return found;
   };
+  let uses = 0;
   return {
     get size() {
       return sessions.size;
@@ -83,6 +90,7 @@ export function createSessions(ended: (id: string) => void = () => {}): Sessions
         user: principal.user,
         tenant: principal.tenant,
         usedAt: nowMs,
+        lastUse: ++uses,
         running: undefined,
         closeStream: undefined,
         scope: client.scope,
@@ -104,8 +112,7 @@ export function createSessions(ended: (id: string) => void = () => {}): Sessions
         return undefined;
       }
       session.usedAt = nowMs;
-      sessions.delete(id);
-      sessions.set(id, session);
+      session.lastUse = ++uses;
       return session;
     },
     end,

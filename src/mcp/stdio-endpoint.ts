@@ -2,7 +2,8 @@ import type { Duplex } from "node:stream";
 import { newId } from "../base/ids.ts";
 import { type ClientSession, closeSession } from "./client-session.ts";
 import { handleLine, type LineDeps } from "./handle-line.ts";
-import { errorMessage, type RequestId, RPC, RpcError } from "./json-rpc.ts";
+import { errorMessage, RPC, RpcError } from "./json-rpc.ts";
+import { RunningCalls } from "./running-calls.ts";
 
 /** One line; the limit of `/mcp`. */
 const MAX_LINE_BYTES = 8 * 1024 * 1024;
@@ -20,7 +21,7 @@ export interface StdioDeps extends LineDeps {
  * Both eras; a message's own envelope decides. Order of answers is not order of requests.
  */
 export function serveStdio(stream: Duplex, deps: StdioDeps, head: Buffer): void {
-  const running = new Map<RequestId, AbortController>();
+  const running = new RunningCalls();
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   let underWay = 0;
