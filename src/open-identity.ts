@@ -19,7 +19,7 @@ import { createForeignTokens } from "./identity/foreign-tokens.ts";
 import { createIssuerKeys } from "./identity/issuer-keys.ts";
 import type { TokenSource } from "./identity/token-source.ts";
 import { createWorkloadTokens } from "./identity/workload-tokens.ts";
-import { indexKills, type Kill, killOfPrincipal } from "./policy/kills.ts";
+import { coverOf, type Kill, killOfPrincipal } from "./policy/kills.ts";
 import type { Snapshot } from "./policy/snapshot.ts";
 import type { Database } from "./store/schema.ts";
 
@@ -72,9 +72,9 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
     authenticate,
     sources,
     async revokeKilled(kill) {
-      const order = indexKills([kill]);
+      const covered = coverOf(kill);
       const covers = ({ agent, client, user }: { agent: string; client: string; user: string | undefined }) =>
-        killOfPrincipal(order, { agent, client, user, tenant: agentOf(agent)?.tenant }) !== undefined;
+        covered({ agent, client, user, tenant: agentOf(agent)?.tenant });
       const at = now();
       const counts = sources().map((source) => source.revokeKilled?.({ covers, by: kill.setBy, now: at }) ?? 0);
       return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);

@@ -105,8 +105,10 @@ export async function testConsole(context: TestContext) {
     lease: async () => ({ secret: new Secret(CLIENT.secret), version: "1", expiresAt: clock.now, short: false }),
   });
   const kills = await createKills({ store: createKillStore(store.db), audit: audit.log, onChange: () => {} });
-  const effectOf = () => ({ streams: 0, leases: 0, children: Promise.resolve(0), tokens: Promise.resolve(0) });
-  const actions = [...approvalActions({ approvals, now }), ...killActions({ kills, effectOf, now })];
+  const actions = [
+    ...approvalActions({ approvals, now }),
+    ...killActions({ kills, effects: { take: () => undefined }, now }),
+  ];
   const side = createConsole({
     ...people,
     audit: audit.log,

@@ -1,26 +1,19 @@
 import type { KillOrders } from "../approvals/create-kills.ts";
 import type { Kill } from "../policy/kills.ts";
 import { type AdminAction, optionalText, textArgument } from "./admin-action.ts";
+import type { KillEffect, KillEffects } from "./kill-effects.ts";
 
-/** What a kill cut on this node, before anything was written. */
-export interface KillEffect {
-  readonly streams: number;
-  readonly leases: number;
-  /** MCP servers that are being ended; resolves when they are. */
-  readonly children: Promise<number>;
-  /** Short-lived tokens that are being taken back; resolves when that is durable. */
-  readonly tokens: Promise<number>;
-}
+/** Of a kill that was in force already. */
+const NO_EFFECT: KillEffect = { streams: 0, leases: 0, children: Promise.resolve(0), tokens: Promise.resolve(0) };
 
 export interface KillActionsDeps {
   readonly kills: KillOrders;
-  /** What the kill that was set last did; read right after it was set. */
-  readonly effectOf: (target: string) => KillEffect;
+  readonly effects: Pick<KillEffects, "take">;
   readonly now: () => Date;
 }
 
 /** `kill.*`: setting one needs no proof, lifting one does. */
-export function killActions({ kills, effectOf, now }: KillActionsDeps): readonly AdminAction[] {
+export function killActions({ kills, effects, now }: KillActionsDeps): readonly AdminAction[] {
   return [
     {
       name: "kill.set",
@@ -31,7 +24,7 @@ export function killActions({ kills, effectOf, now }: KillActionsDeps): readonly
         const setting = kills.set(order);
         const inForceMs = performance.now() - startedAt;
         const { kill, already, faults } = await setting;
-        const { streams, leases, children, tokens } = effectOf(kill.target);
+        const { streams, leases, children, tokens } = effects.take(kill.target) ?? NO_EFFECT;
         const lost = "tokens may be valid again after a restart, once the kill is lifted";
         const revoked = await tokens.catch(() => undefined);
         return {

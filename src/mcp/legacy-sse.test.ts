@@ -91,7 +91,14 @@ test("a stream is its opener's alone, and over when it says so", async (t) => {
   assert.equal((await post("/messages?sessionId=sse_none", call)).status, 404);
   assert.equal((await post(place, call, { "content-type": "text/plain" })).status, 400);
   assert.equal(calls.length, 0);
-  sse.endAll("bot");
+  assert.equal(
+    sse.endAll(({ agent }) => agent === "other"),
+    0,
+  );
+  assert.equal(
+    sse.endAll(({ agent }) => agent === "bot"),
+    1,
+  );
   assert.equal(await next(), null);
   assert.equal(ended.length, 1);
   assert.equal((await post(place, call)).status, 404);

@@ -3,6 +3,7 @@ import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
 import { readBody } from "../base/read-body.ts";
 import { isSameCaller, type Principal } from "../identity/principal.ts";
+import type { Killable } from "../policy/kills.ts";
 import { type ClientSession, closeSession } from "./client-session.ts";
 import { openEventStream } from "./event-stream.ts";
 import { handleLine, type LineConnection, type LineDeps } from "./handle-line.ts";
@@ -32,8 +33,8 @@ export interface LegacySse {
   stream(request: IncomingMessage, response: ServerResponse, caller: Caller): void;
   /** `POST /messages?sessionId=…`: takes one message; its answer comes on the stream. @throws {Problem} */
   message(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void>;
-  /** Ends the streams of an agent, or all. */
-  endAll(agent?: string): void;
+  /** Ends the streams of some, or all. @returns How many. */
+  endAll(whose?: (who: Killable) => boolean): number;
 }
 
 interface OpenStream {
@@ -82,9 +83,10 @@ export function createLegacySse(deps: LegacySseDeps): LegacySse {
         found.connection,
       );
     },
-    endAll(agent) {
-      for (const { principal, close } of streams.values())
-        if (agent === undefined || principal.agent === agent) close();
+    endAll(whose = () => true) {
+      const ending = [...streams.values()].filter(({ principal }) => whose(principal));
+      for (const { close } of ending) close();
+      return ending.length;
     },
   };
 }

@@ -1,6 +1,7 @@
 import { newId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
 import { isSameCaller, type Principal } from "../identity/principal.ts";
+import type { Killable } from "../policy/kills.ts";
 import { type ClientSession, closeSession } from "./client-session.ts";
 import type { RunningCalls } from "./running-calls.ts";
 
@@ -40,10 +41,9 @@ export interface Sessions {
   /** @returns `undefined` for an unknown id and for one of somebody else's: no difference is to be seen. */
   find(id: string, principal: Principal, nowMs: number): Session | undefined;
   end(session: Session): void;
-  /** Ends the streams that an agent, or everybody, listens on; the sessions stay. */
-  silence(agent?: string): void;
-  /** Ends all sessions of an agent, or of everybody. */
-  endAll(agent?: string): void;
+  /** Ends the streams that some, or all, listen on; the sessions stay. @returns How many streams there were. */
+  silence(whose?: (who: Killable) => boolean): number;
+  endAll(): void;
   readonly size: number;
 }
 
@@ -116,12 +116,17 @@ export function createSessions(ended: (id: string) => void = () => {}): Sessions
       return session;
     },
     end,
-    silence(agent) {
-      for (const session of sessions.values())
-        if (agent === undefined || session.agent === agent) session.closeStream?.();
+    silence(whose = () => true) {
+      let streams = 0;
+      for (const session of sessions.values()) {
+        if (session.closeStream === undefined || !whose(session)) continue;
+        streams++;
+        session.closeStream();
+      }
+      return streams;
     },
-    endAll(agent) {
-      for (const session of [...sessions.values()]) if (agent === undefined || session.agent === agent) end(session);
+    endAll() {
+      for (const session of [...sessions.values()]) end(session);
     },
   };
 }

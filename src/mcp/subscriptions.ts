@@ -3,6 +3,8 @@ import type { JsonObject, JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { collectAnswer } from "../broker/collect-answer.ts";
 import type { Relay } from "../broker/upstream-call.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { Killable } from "../policy/kills.ts";
 import { asRpcError } from "./call-item.ts";
 import type { DispatchContext } from "./dispatch.ts";
 import { exposeUri, ownerOfUri } from "./exposed-uris.ts";
@@ -32,14 +34,14 @@ export interface Subscriptions {
   listen(request: RpcRequest, context: DispatchContext): Promise<object>;
   /** Tells every stream that a list of Doorward's own making changed: the rules, or a pin. */
   changed(): void;
-  /** Ends the streams of an agent, or all, each with its result. */
-  endAll(agent?: string): void;
+  /** Ends the streams of some, or all, each with its result. @returns How many. */
+  endAll(whose?: (who: Killable) => boolean): number;
 }
 
 interface Stream {
   /** Servers know it by this: what it subscribed to ends with it, and nothing of the same client's other streams. */
   readonly key: string;
-  readonly agent: string;
+  readonly principal: Principal;
   /** Does nothing before what is granted was told. */
   tell: (method: string, params: JsonObject) => void;
   readonly end: () => void;
@@ -50,14 +52,14 @@ export function createSubscriptions(deps: FaceDeps): Subscriptions {
   return {
     async listen(request, context) {
       const asked = readFilter(request.params);
-      const { agent } = context.principal;
-      const mine = [...streams].filter((stream) => stream.agent === agent).length;
+      const { principal } = context;
+      const mine = [...streams].filter((stream) => stream.principal.agent === principal.agent).length;
       if (streams.size >= MAX_STREAMS || mine >= MAX_STREAMS_PER_AGENT) {
         throw new RpcError(RPC.internalError, "too many subscription streams are open");
       }
       const { promise: ended, resolve: end } = Promise.withResolvers<void>();
       context.signal?.addEventListener("abort", () => end(), { once: true });
-      const stream: Stream = { key: newId("sub"), agent, tell: () => {}, end };
+      const stream: Stream = { key: newId("sub"), principal, tell: () => {}, end };
       streams.add(stream);
       try {
         const filter = await honoured(deps, context, stream, asked);
@@ -74,8 +76,10 @@ export function createSubscriptions(deps: FaceDeps): Subscriptions {
     changed() {
       for (const { tell } of streams) for (const method of LIST_CHANGES.keys()) tell(method, {});
     },
-    endAll(agent) {
-      for (const stream of streams) if (agent === undefined || stream.agent === agent) stream.end();
+    endAll(whose = () => true) {
+      const ending = [...streams].filter(({ principal }) => whose(principal));
+      for (const stream of ending) stream.end();
+      return ending.length;
     },
   };
 }

@@ -25,8 +25,11 @@ export function indexKills(kills: Iterable<Kill>): Kills {
   return index;
 }
 
+/** What a kill can name of who asks. */
+export type Killable = Pick<Principal, "agent" | "client" | "user" | "tenant">;
+
 /** What a kill can name of a service. */
-interface Killable {
+interface KillableService {
   readonly config: {
     readonly name: string;
     readonly tenant?: string | undefined;
@@ -42,7 +45,7 @@ interface Killable {
  */
 export function findKill(
   kills: Kills,
-  call: { readonly principal: Principal; readonly service: Killable; readonly scopes: readonly string[] },
+  call: { readonly principal: Principal; readonly service: KillableService; readonly scopes: readonly string[] },
 ): Kill | undefined {
   if (kills.size === 0) return undefined;
   return (
@@ -56,14 +59,17 @@ export function findKill(
 }
 
 /** The kill that stops this principal whatever it asks for. */
-export function killOfPrincipal(
-  kills: Kills,
-  { agent, client, user, tenant }: Pick<Principal, "agent" | "client" | "user" | "tenant">,
-): Kill | undefined {
+export function killOfPrincipal(kills: Kills, { agent, client, user, tenant }: Killable): Kill | undefined {
   if (kills.size === 0) return undefined;
   const targets = ["all", `agent:${agent}`, `client:${client}`];
   if (user !== undefined) targets.push(`user:${user}`);
   return firstKill(kills, tenant === undefined ? targets : [...targets, `tenant:${tenant}`]);
+}
+
+/** Whether one kill stops a principal, whatever it asks for. */
+export function coverOf(kill: Kill): (who: Killable) => boolean {
+  const kills = indexKills([kill]);
+  return (who) => killOfPrincipal(kills, who) !== undefined;
 }
 
 /**
@@ -71,7 +77,7 @@ export function killOfPrincipal(
  *
  * `secret:NAME` stops the reference `local:NAME`; any reference can be named in full.
  */
-export function killOfService(kills: Kills, { config }: Killable): Kill | undefined {
+export function killOfService(kills: Kills, { config }: KillableService): Kill | undefined {
   if (kills.size === 0) return undefined;
   const targets = [`service:${config.name}`];
   if (config.tenant !== undefined) targets.push(`tenant:${config.tenant}`);
