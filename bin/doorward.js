@@ -17,6 +17,10 @@ else if (process.argv[2] === "connect") await import("./connect.js");
 else await start();
 
 async function start() {
+  const { setFlagsFromString } = await import("node:v8");
+  // What lives long at the start makes V8 place later objects of the same kind among the old ones, for good. Then every
+  // call's garbage outlives the young generation: in one start of four, a third of the throughput.
+  setFlagsFromString("--no-allocation-site-pretenuring");
   const { enableCompileCache, flushCompileCache } = await import("node:module");
   enableCompileCache?.();
   const source = new URL("../src/main.ts", import.meta.url);
