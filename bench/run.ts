@@ -22,9 +22,9 @@ import { apiRequest, doorwardTargets, makeTarget, modernRequest, type Target } f
 
 /** How much of everything: a whole run takes minutes, a quick one tells whether something broke. */
 const FULL = {
-  rounds: 6,
-  seconds: 2,
-  warmSeconds: 3,
+  rounds: 13,
+  seconds: 1,
+  warmSeconds: 6,
   starts: 21,
   coldStarts: 5,
   auditSeconds: 3,

@@ -2,12 +2,12 @@
  * Where a commit becomes durable: a file whose blocks are on the disk before they are needed.
  *
  * A line at the end of a growing file costs the system a new length, and with it a transaction of the file system, each
- * time it is made durable. Written over bytes that are there already it costs a third. So a batch goes to its segment,
- * where everybody reads it, and to this file, which alone is waited for. When the file is full the segment itself is made
+ * time it is made durable. Written over bytes that are there already it costs a third. So a batch goes to this file, which
+ * alone is waited for, and meanwhile to its segment, where everybody reads it. When the file is full the segment itself is made
  * durable, and it begins anew.
  *
  * After a loss of power the start puts back what the segment lost: see `replay-journal.ts`. After a crash of this process
- * there is nothing to put back: the system has the segment's bytes.
+ * that can only be the last batch, of which nobody was told.
  */
 import { randomBytes } from "node:crypto";
 import { constants, fdatasync, writeSync } from "node:fs";

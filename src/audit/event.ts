@@ -36,6 +36,12 @@ export type AuditEventType =
   | "node.started"
   | "node.stopped";
 
+/** Where the log keeps a call that was permitted and has no outcome yet. Whoever appends both events makes it. */
+export interface CallTie {
+  /** -1 while the log does not keep it. The log's own. */
+  slot: number;
+}
+
 /** One fact, before the log gives it its place (`seq`, `at`, `node`, `prev`, `hash`). Absent means `null` on the line. */
 export interface AuditEvent {
   readonly type: AuditEventType;
@@ -49,6 +55,8 @@ export interface AuditEvent {
   readonly decision?: "permit" | "ask" | "deny" | undefined;
   readonly rules?: readonly string[] | undefined;
   readonly code?: string | undefined;
+  /** Not written: ties the outcome of a call to its decision, so that neither needs to be looked for. One for both. */
+  readonly tie?: CallTie;
   /** What else is known, written after the fields above in this order. Never a secret; sensitive inputs as digests. */
   readonly data?: { readonly [key: string]: JsonValue | undefined };
 }

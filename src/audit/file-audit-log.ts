@@ -8,7 +8,7 @@
  *   while the event loop goes on bringing events for it, so that a lone caller never waits;
  * - after any error the descriptor is not trusted again: a failed fdatasync may have dropped the pages it was for.
  */
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import { Problem } from "../base/problem.ts";
 import { AuditChain, type ChainTip, type OpenCall } from "./audit-chain.ts";
 import type { CommitJournal } from "./commit-journal.ts";
@@ -118,6 +118,7 @@ export class SegmentedAuditLog implements FileAuditLog {
   readonly publicKey: string;
   readonly #start: LogStart;
   readonly #chain: AuditChain;
+  readonly #digestKey: KeyObject;
   readonly #open = new OpenCalls();
   /** Calls whose outcome could not be written: written as interrupted when that is possible again. */
   readonly #orphans = new Map<string, OpenCall>();
@@ -138,6 +139,8 @@ export class SegmentedAuditLog implements FileAuditLog {
     this.node = start.node;
     this.publicKey = start.signer.vkey;
     this.#chain = new AuditChain(start);
+    // As a key object: bytes would be made into one at each digest, which takes longer than the digest.
+    this.#digestKey = createSecretKey(start.digestKey);
     this.#durable = start.tip;
     this.#segment = start.segment;
     for (const call of start.open) this.#open.add(call);
@@ -150,7 +153,7 @@ export class SegmentedAuditLog implements FileAuditLog {
   }
 
   digest(value: string | Uint8Array): string {
-    return `hmac:${createHmac("sha256", this.#start.digestKey).update(value).digest("hex").slice(0, DIGEST_CHARS)}`;
+    return `hmac:${createHmac("sha256", this.#digestKey).update(value).digest("hex").slice(0, DIGEST_CHARS)}`;
   }
 
   unavailable(): string | undefined {
@@ -302,11 +305,11 @@ export class SegmentedAuditLog implements FileAuditLog {
     const id = event.request_id;
     if (id === undefined) return;
     if (event.type === "call.completed") {
-      this.#open.remove(id);
+      this.#open.remove(id, event.tie);
       if (this.#orphans.size > 0) this.#orphans.delete(id);
     } else if (event.decision === "permit") {
       const { agent = null, tenant = null, user = null, service = null, operation = null } = event;
-      this.#open.add({ seq, request_id: id, agent, tenant, user, service, operation });
+      this.#open.add({ seq, request_id: id, agent, tenant, user, service, operation }, event.tie);
     }
   }
 
@@ -390,7 +393,7 @@ export class SegmentedAuditLog implements FileAuditLog {
 
   #orphan(event: AuditEvent): void {
     if (event.type !== "call.completed" || event.request_id === undefined) return;
-    const call = this.#open.find(event.request_id);
+    const call = this.#open.find(event.request_id, event.tie);
     if (call !== undefined) this.#orphans.set(call.request_id, call);
   }
 

@@ -111,14 +111,18 @@ function segmentFile(
       done(error);
     });
   };
-  /** Writes a batch to where it is read, and to where it is waited for. @returns Its length, and how to wait for it. */
-  const put = (text: string): { length: number; sync: (done: (error: Error | null) => void) => void } => {
+  /** Writes a batch to where it is waited for, and begins to wait. @returns Its bytes, and what may be done meanwhile. */
+  const put = (text: string, synced: (error: Error | null) => void): { length: number; meanwhile: () => void } => {
     const staged = journal?.stage({ index, offset }, text);
-    const bytes = staged ?? Buffer.from(text);
-    writeAll(handle.fd, bytes, offset);
-    if (staged === undefined || journal === undefined) return { length: bytes.length, sync: syncHere };
+    if (staged === undefined || journal === undefined) {
+      const bytes = Buffer.from(text);
+      writeAll(handle.fd, bytes, offset);
+      syncHere(synced);
+      return { length: bytes.length, meanwhile: () => {} };
+    }
     journal.write();
-    return { length: bytes.length, sync: (done) => journal.sync(done) };
+    journal.sync(synced);
+    return { length: staged.length, meanwhile: () => writeAll(handle.fd, staged, offset) };
   };
   return {
     index,
@@ -127,15 +131,15 @@ function segmentFile(
     },
     append: (text, written) =>
       new Promise((resolve, reject) => {
-        const { length, sync } = put(text);
         let fault: unknown;
-        sync((failed) => {
+        const { length, meanwhile } = put(text, (failed) => {
           if (failed !== null || fault !== undefined) return reject(failed ?? fault);
           journal?.keep();
           offset += length;
           resolve();
         });
         try {
+          meanwhile();
           written();
         } catch (error) {
           fault = error;

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { JsonValue } from "./json.ts";
 
 export interface StrictJsonLimits {
@@ -28,8 +29,6 @@ export const DEFAULT_JSON_DEPTH = 64;
 const MAX_EXACT_NUMBER_CHARACTERS = 400;
 /** Every decimal of so many characters, exponents aside, survives the way to a double and back. */
 const SAFE_NUMBER_CHARACTERS = 15;
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Parses JSON that every reader must understand alike.
@@ -71,11 +70,9 @@ function wellFormed(text: string): string | undefined {
 }
 
 function decodeUtf8(bytes: Uint8Array): string | undefined {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    return undefined;
-  }
+  if (!isUtf8(bytes)) return undefined;
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.toString("utf8");
 }
 
 interface Tokens {

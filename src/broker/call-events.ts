@@ -1,4 +1,4 @@
-import type { AuditEvent, AuditLog } from "../audit/event.ts";
+import type { AuditEvent, AuditLog, CallTie } from "../audit/event.ts";
 import type { JsonValue } from "../base/json.ts";
 import type { Problem } from "../base/problem.ts";
 import type { Decision } from "../policy/decide.ts";
@@ -25,6 +25,8 @@ type Digest = AuditLog["digest"];
 /** Characters of a path, or of an agent's words, that are kept in the evidence. */
 const TEXT_LIMIT = 1_024;
 
+const NO_RULES: readonly string[] = [];
+
 /** The fact that a call may go: durable before the credential is touched. */
 export function decidedEvent(facts: {
   readonly call: CallRequest;
@@ -33,13 +35,15 @@ export function decidedEvent(facts: {
   readonly request: CanonicalRequest;
   readonly approval: string | undefined;
   readonly digest: Digest;
+  readonly tie: CallTie;
 }): AuditEvent {
-  const { call, snapshot, decision, request, approval, digest } = facts;
+  const { call, snapshot, decision, request, approval, digest, tie } = facts;
   return {
     ...common(call, decision),
     type: "call.decided",
     decision: "permit",
     rules: decision.rules,
+    tie,
     data: {
       ...scopeOf(decision),
       ...context(call),
@@ -85,13 +89,15 @@ export function completedEvent(facts: {
   readonly request: CanonicalRequest;
   readonly outcome: Outcome;
   readonly code: string | undefined;
+  readonly tie: CallTie;
 }): AuditEvent {
-  const { call, decision, outcome, code } = facts;
+  const { call, decision, outcome, code, tie } = facts;
   return {
     ...common(call, decision),
     type: "call.completed",
-    rules: [],
+    rules: NO_RULES,
     code,
+    tie,
     data: {
       ...scopeOf(decision),
       status: outcome.status,

@@ -3,7 +3,7 @@
  * It is one file so that the order of its steps (decide, record, credential, send, scrub, record, answer) is read in one place.
  */
 
-import type { AuditEvent, AuditLog } from "../audit/event.ts";
+import type { AuditEvent, AuditLog, CallTie } from "../audit/event.ts";
 import { Problem } from "../base/problem.ts";
 import { pairingsOf } from "../config/credential-pairings.ts";
 import type { CredentialConfig } from "../config/schema.ts";
@@ -88,6 +88,7 @@ class Running implements RunningCall, ActiveCall {
   readonly #deps: BrokerDeps;
   readonly #request: CallRequest;
   readonly #sink: AnswerSink;
+  readonly #tie: CallTie = { slot: -1 };
   readonly #startedAt = performance.now();
   #exchange: Exchange | undefined;
   /** Why the call must not go on, set by a kill or by its caller's leaving. */
@@ -151,7 +152,9 @@ class Running implements RunningCall, ActiveCall {
     this.killable = { principal, service, scopes: decision.operations.map(({ scope }) => scope) };
     this.#deps.active.add(this);
 
-    await audit.append(decidedEvent({ call: this.#request, snapshot, decision, request, approval, digest }));
+    await audit.append(
+      decidedEvent({ call: this.#request, snapshot, decision, request, approval, digest, tie: this.#tie }),
+    );
     this.#recorded = true;
     this.#remember("permit", undefined, decision.rules, request);
 
@@ -249,7 +252,7 @@ class Running implements RunningCall, ActiveCall {
     const { decision, canonical } = this.#judged!;
     if (this.streaming) this.#sink.settling?.();
     void this.#settle(
-      completedEvent({ call: this.#request, decision, request: canonical, outcome, code }),
+      completedEvent({ call: this.#request, decision, request: canonical, outcome, code, tie: this.#tie }),
       { ...outcome, service: this.#request.service, code },
       ended ? undefined : problem,
     );

@@ -83,6 +83,8 @@ export function createVault(deps: VaultDeps): Vault {
 
   return {
     lease(ref, { service, origin }, now) {
+      const latest = leases.latest(ref, service, origin, now);
+      if (latest !== undefined) return latest;
       const pairing = { ref, service, origin };
       if (!bindings.isBound(pairing)) return Promise.reject(notBound(pairing, bindings.held()));
       const lease = leases.get(pairing, now);
@@ -112,7 +114,11 @@ export function createVault(deps: VaultDeps): Vault {
       return held;
     },
     heldPairings: () => bindings.held(),
-    confirmService: (service, by, now) => bindings.confirm(service, by, now),
+    async confirmService(service, by, now) {
+      const confirmed = await bindings.confirm(service, by, now);
+      leases.drop((lease) => !bindings.isBound(lease));
+      return confirmed;
+    },
     async unbindService(service) {
       await bindings.forget(service);
       used = used.filter((pairing) => pairing.service !== service);

@@ -21,6 +21,11 @@ export interface Lease {
 
 /** The leases in force. */
 export interface Leases {
+  /**
+   * The lease of a pairing that was issued and not dropped since, while it lasts. Asked for by every call, so it makes
+   * nothing: whoever may no longer use a secret has its leases dropped.
+   */
+  latest(ref: string, service: string, origin: string, now: Date): Lease | undefined;
   /** The lease of a pairing that may use its secret: the one in force, or a promise of a new one. Rejects as the reader does. */
   get(pairing: Pairing, now: Date): Lease | Promise<Lease>;
   /** @returns How many ended. A reading under way is done again. */
@@ -30,7 +35,8 @@ export interface Leases {
 interface Held {
   readonly pairing: Pairing;
   readonly lease: Lease;
-  readonly issuedAt: Date;
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
 }
 
 /**
@@ -41,6 +47,8 @@ interface Held {
 export function createLeases({ read, audit }: { readonly read: SecretReader; readonly audit: AuditLog }): Leases {
   const inForce = new Map<string, Held>();
   const underWay = new Map<string, Promise<Lease>>();
+  /** The last one that was given to a service: most have one secret at one origin. */
+  const last = new Map<string, Held>();
   // Counts the drops, so that what was read before one is not handed out after it.
   let epoch = 0;
 
@@ -61,17 +69,26 @@ export function createLeases({ read, audit }: { readonly read: SecretReader; rea
       }
       const end = new Date(now.getTime() + LEASE_TTL_MS);
       const lease = { secret, version, short, expiresAt: expiresAt !== undefined && expiresAt < end ? expiresAt : end };
-      inForce.set(leaseKey(pairing), { pairing, lease, issuedAt: now });
+      const held = { pairing, lease, issuedAtMs: now.getTime(), expiresAtMs: lease.expiresAt.getTime() };
+      inForce.set(leaseKey(pairing), held);
+      last.set(pairing.service, held);
       return lease;
     }
   };
 
   return {
+    latest(ref, service, origin, now) {
+      const held = last.get(service);
+      if (held === undefined || held.pairing.ref !== ref || held.pairing.origin !== origin) return undefined;
+      return lasts(held, now) ? held.lease : undefined;
+    },
     get(pairing, now) {
       const key = leaseKey(pairing);
       const held = inForce.get(key);
-      // A clock set back must not make a lease last longer.
-      if (held !== undefined && held.issuedAt <= now && now < held.lease.expiresAt) return held.lease;
+      if (held !== undefined && lasts(held, now)) {
+        last.set(pairing.service, held);
+        return held.lease;
+      }
       const shared = underWay.get(key);
       if (shared !== undefined) return shared;
       const issued = issue(pairing, now).finally(() => underWay.delete(key));
@@ -80,6 +97,7 @@ export function createLeases({ read, audit }: { readonly read: SecretReader; rea
     },
     drop(match) {
       epoch += 1;
+      last.clear();
       let ended = 0;
       for (const [key, { pairing }] of inForce) {
         if (match(pairing) && inForce.delete(key)) ended += 1;
@@ -87,6 +105,12 @@ export function createLeases({ read, audit }: { readonly read: SecretReader; rea
       return ended;
     },
   };
+}
+
+/** A clock set back must not make a lease last longer. */
+function lasts({ issuedAtMs, expiresAtMs }: Held, now: Date): boolean {
+  const ms = now.getTime();
+  return issuedAtMs <= ms && ms < expiresAtMs;
 }
 
 function leaseKey(pairing: Pairing): string {
