@@ -66,10 +66,12 @@ export interface AuditLog {
   /**
    * Appends one event.
    *
+   * @param meanwhile - Work for the time in which the disk is busy and callers wait. Called once at most, perhaps not at all,
+   *   and before the event is durable. Must not throw.
    * @returns Resolves when the line is on disk (fdatasync). Appends made in one turn share a commit.
    * @throws {Problem} `audit_unavailable`: the line is not in the log and never will be.
    */
-  append(event: AuditEvent): Promise<void>;
+  append(event: AuditEvent, meanwhile?: () => void): Promise<void>;
   /** A keyed digest of a sensitive value: `hmac:` and 32 hex digits. Equal values have equal digests in one home. */
   digest(value: string | Uint8Array): string;
   /** Why nothing can be appended now; `undefined` when it can. */

@@ -78,6 +78,18 @@ async function rig(home: TestHome): Promise<Rig> {
 const LOADED: AuditEvent = { type: "config.loaded" };
 const written = (home: TestHome) => readSegment(home).map((line) => JSON.parse(line));
 
+test("work for the meantime is done once, before the event is durable; none of a batch that is refused", async () => {
+  using home = makeHome();
+  const { log, failNext } = await rig(home);
+  const done: string[] = [];
+  await log.append(decided("req_1"), () => done.push("meanwhile")).then(() => done.push("durable"));
+  assert.deepEqual(done, ["meanwhile", "durable"]);
+  failNext("EIO");
+  await assert.rejects(log.append(decided("req_2"), () => done.push("again")));
+  assert.ok(done.filter((word) => word === "again").length <= 1);
+  await log.close();
+});
+
 describe("a commit that fails", () => {
   test("rejects the decisions of the batch, keeps its outcomes, and leaves no trace of what was rejected", async () => {
     using home = makeHome();

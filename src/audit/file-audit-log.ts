@@ -105,6 +105,8 @@ interface Batch {
   chars: number;
   /** Calls that begin or end here, to be counted once durable. */
   readonly calls: { readonly seq: number; readonly event: AuditEvent }[];
+  /** What can be done while it is on its way to the disk. */
+  readonly meanwhile: (() => void)[];
   /** What the appends of this batch wait for; essential ones apart, because they get a second chance. */
   readonly ordinary: Deferred;
   readonly essential: Deferred;
@@ -147,8 +149,8 @@ export class SegmentedAuditLog implements FileAuditLog {
     this.#state = start.reserved ? { kind: "open" } : { kind: "reserve", why: NO_RESERVE, retryAtMs: 0 };
   }
 
-  append(event: AuditEvent): Promise<void> {
-    if (this.#state.kind === "open") return this.#collect(event);
+  append(event: AuditEvent, meanwhile?: () => void): Promise<void> {
+    if (this.#state.kind === "open") return this.#collect(event, meanwhile);
     return this.#appendInTrouble(event);
   }
 
@@ -202,21 +204,22 @@ export class SegmentedAuditLog implements FileAuditLog {
     return this.close();
   }
 
-  #collect(event: AuditEvent): Promise<void> {
+  #collect(event: AuditEvent, meanwhile?: () => void): Promise<void> {
     if (this.#collecting.chars > MAX_WAITING_CHARS) return this.#refuse(event, "too many events wait for the disk");
     try {
-      return this.#place(event);
+      return this.#place(event, meanwhile);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  #place(event: AuditEvent): Promise<void> {
+  #place(event: AuditEvent, meanwhile?: () => void): Promise<void> {
     const now = this.#start.now();
     if (this.#chain.checkpointDue(now)) this.#collectCheckpoint(now);
     const batch = this.#collecting;
     const { line, seq } = this.#chain.add(event, now);
     this.#put(batch, line);
+    if (meanwhile !== undefined) batch.meanwhile.push(meanwhile);
     if (event.type === "call.decided" || event.type === "call.completed") batch.calls.push({ seq, event });
     if (!ESSENTIAL.has(event.type)) return batch.ordinary.promise;
     batch.essentialEvents.push(event);
@@ -283,6 +286,7 @@ export class SegmentedAuditLog implements FileAuditLog {
     let tip = this.#durable;
     await this.#segment.append(`${batch.lines.join("\n")}\n`, () => {
       tip = this.#chain.tip();
+      for (const work of batch.meanwhile) work();
     });
     this.#durable = tip;
   }
@@ -460,7 +464,7 @@ function newBatch(): Batch {
   // Every append hands its promise out; one that nobody asked for must not end the process when it rejects.
   ordinary.promise.catch(() => undefined);
   essential.promise.catch(() => undefined);
-  return { lines: [], chars: 0, calls: [], ordinary, essential, essentialEvents: [], carried: [] };
+  return { lines: [], chars: 0, calls: [], meanwhile: [], ordinary, essential, essentialEvents: [], carried: [] };
 }
 
 function problemOf(why: string, cause: unknown): Problem {

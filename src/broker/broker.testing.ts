@@ -66,7 +66,8 @@ export function stageBroker(rules: Rules = STAGED_RULES) {
     if (error !== undefined) throw error;
   };
   const audit: AuditLog = {
-    async append(event) {
+    async append(event, meanwhile) {
+      meanwhile?.();
       await pass(`append:${event.type}`);
       events.push(event);
     },

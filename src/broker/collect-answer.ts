@@ -17,6 +17,8 @@ export interface CollectOptions {
   readonly signal?: AbortSignal | undefined;
   /** Takes over giving the bytes back, once the answer has left the process; without it they are given back at once. */
   readonly whenSent?: ((then: () => void) => void) | undefined;
+  /** Told of the whole answer a little earlier, perhaps, while its evidence is on its way to the disk. It may still fail. */
+  readonly prepare?: ((answer: CollectedAnswer) => void) | undefined;
 }
 
 /**
@@ -27,7 +29,7 @@ export interface CollectOptions {
 export function collectAnswer(
   run: (request: CallRequest, sink: AnswerSink) => RunningCall,
   request: CallRequest,
-  { budget, signal, whenSent }: CollectOptions,
+  { budget, signal, whenSent, prepare }: CollectOptions,
 ): Promise<CollectedAnswer> {
   return new Promise((resolve, reject) => {
     let head: AnswerHead | undefined;
@@ -39,6 +41,11 @@ export function collectAnswer(
     const give = () => budget.give(holder, kept);
     const settle = () => {
       signal?.removeEventListener("abort", leave);
+    };
+    const answer = (): CollectedAnswer => {
+      const body =
+        chunks.length === 1 ? Buffer.from(chunks[0]!.buffer, chunks[0]!.byteOffset, kept) : Buffer.concat(chunks);
+      return { head: head!, body, truncated: call.truncated, redacted: call.redacted };
     };
     const call = run(request, {
       head: (h) => {
@@ -55,14 +62,15 @@ export function collectAnswer(
         chunks.push(chunk);
         return true;
       },
+      meanwhile() {
+        if (!starved) prepare?.(answer());
+      },
       end() {
         settle();
         if (whenSent === undefined || starved) give();
         else whenSent(give);
         if (starved) return reject(noRoom());
-        const body =
-          chunks.length === 1 ? Buffer.from(chunks[0]!.buffer, chunks[0]!.byteOffset, kept) : Buffer.concat(chunks);
-        resolve({ head: head!, body, truncated: call.truncated, redacted: call.redacted });
+        resolve(answer());
       },
       fail(problem) {
         settle();

@@ -38,6 +38,37 @@ test("a permitted call: decision, credential, request, outcome, and only then th
   assert.ok(!JSON.stringify(stage.events).includes(STAGED_SECRET));
 });
 
+test("a door may get ready while the outcome is written; one that throws then is no harm to the call", async () => {
+  for (const fault of [undefined, new TypeError("oops")]) {
+    const stage = stageBroker();
+    const door = recordingSink();
+    const sink = {
+      ...door.sink,
+      meanwhile() {
+        door.told.push("meanwhile");
+        if (fault !== undefined) throw fault;
+      },
+    };
+    stage.broker.call(callTo("GET /zones"), sink);
+    await turns();
+    stage.exchanges[0]?.sink.head({ status: 200, headers: [] });
+    stage.exchanges[0]?.end();
+    await door.ended;
+    assert.deepEqual(door.told, ["head 200", "meanwhile", "end"]);
+    assert.deepEqual(stage.faults, fault === undefined ? [] : [fault]);
+  }
+});
+
+test("a door whose call failed has nothing to get ready", async () => {
+  const stage = stageBroker();
+  const door = recordingSink();
+  stage.broker.call(callTo("GET /zones"), { ...door.sink, meanwhile: () => door.told.push("meanwhile") });
+  await turns();
+  stage.exchanges[0]?.fail(new Problem("upstream_timeout"));
+  await door.ended;
+  assert.equal(door.told.length, 1);
+});
+
 const UNSENT: Record<string, (stage: ReturnType<typeof stageBroker>) => void> = {
   "the decision cannot be recorded": (stage) => stage.fail("append:call.decided"),
   "the secret cannot be had": (stage) => stage.fail("lease", new Problem("secret_unavailable")),

@@ -266,13 +266,21 @@ class Running implements RunningCall, ActiveCall {
   ): Promise<void> {
     let ending = problem;
     try {
-      await this.#deps.audit.append(event);
+      await this.#deps.audit.append(event, problem === undefined ? this.#meanwhile : undefined);
     } catch (error) {
       asProblem(this.#deps, error, this.#request.requestId);
       if (this.#sent || problem === undefined) ending = outcomeLost();
     }
     this.#answer(ending, finished);
   }
+
+  readonly #meanwhile = (): void => {
+    try {
+      this.#sink.meanwhile?.();
+    } catch (error) {
+      this.#deps.fault(error, this.#request.requestId);
+    }
+  };
 
   /** The one place where a call ends for its door. A door that throws is our fault, and the end of no other call. */
   #answer(problem: Problem | undefined, finished: Parameters<BrokerDeps["finished"]>[0]): void {

@@ -1,4 +1,4 @@
-import type { AuditLog } from "../audit/event.ts";
+import type { AuditEvent } from "../audit/event.ts";
 import type { ProblemCode } from "../base/problem.ts";
 import type { Principal } from "../identity/principal.ts";
 
@@ -22,7 +22,10 @@ export interface EarlyRefusal {
  *
  * @throws {Problem} `audit_unavailable`.
  */
-export function recordRefusal(audit: AuditLog, refusal: EarlyRefusal): Promise<void> {
+export function recordRefusal(
+  audit: { append(event: AuditEvent): Promise<void> },
+  refusal: EarlyRefusal,
+): Promise<void> {
   const { requestId, principal, door, code, reason, service, rules = [], egress } = refusal;
   return audit.append({
     type: "call.decided",

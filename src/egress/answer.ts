@@ -22,6 +22,8 @@ export interface AnswerSink {
   data(chunk: Uint8Array): boolean;
   /** Nothing more comes, and its evidence is being written: `end` or `fail` follows. What is held back stays held. */
   settling?(): void;
+  /** After `settling`, perhaps: a good time to make ready what `end` will send, while the evidence is on its way to the disk. */
+  meanwhile?(): void;
   end(): void;
   /** Before `head`: a refusal. After it: the answer is cut. */
   fail(problem: Problem): void;

@@ -179,3 +179,30 @@ test("a caller that is gone is told nothing, and nothing throws", async () => {
   await assert.rejects(get());
   await over;
 });
+
+test("an answer that was made ready is the same answer, and a refusal all the same where it fails", async () => {
+  for (const chunks of [[], ["one"], ["one", " and two"], ["x".repeat(20_000)]]) {
+    const say = (sink: AnswerSink, ready: boolean) => {
+      sink.head({ status: 201, headers: [["content-type", "text/plain"]], lengthBytes: chunks.join("").length });
+      for (const chunk of chunks) sink.data(Buffer.from(chunk));
+      sink.settling?.();
+      if (ready) sink.meanwhile?.();
+    };
+    const answers: Got[] = [];
+    for (const ready of [false, true]) {
+      answer = (sink) => {
+        say(sink, ready);
+        sink.end();
+      };
+      answers.push(await get());
+    }
+    const [plain, prepared] = answers.map(({ headers: { date: _, ...headers }, ...rest }) => ({ ...rest, headers }));
+    assert.deepEqual(prepared, plain);
+    answer = (sink) => {
+      say(sink, true);
+      sink.fail(new Problem("internal_error"));
+    };
+    const failed = await get();
+    assert.deepEqual([failed.status, failed.body.includes("one")], [500, false]);
+  }
+});

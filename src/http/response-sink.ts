@@ -37,6 +37,8 @@ export class ResponseSink implements AnswerSink {
   /** Whether the count of redactions follows the body. */
   #trailing = false;
   #timer: NodeJS.Timeout | undefined;
+  /** A whole answer, made ready while its evidence was written. */
+  #ready: WholeAnswer | undefined;
 
   /** @param refuse - How a refusal is sent, where it takes more than an answer with its document. */
   constructor(response: ServerResponse, requestId: string, refuse?: (problem: Problem) => void) {
@@ -66,6 +68,10 @@ export class ResponseSink implements AnswerSink {
   // INVARIANT: an answer that failed with nothing sent is a refusal, however long its evidence takes to write.
   settling(): void {
     this.#stopWaiting();
+  }
+
+  meanwhile(): void {
+    if (!this.#flowing && this.#head !== undefined) this.#ready = this.#whole(this.#head);
   }
 
   end(): void {
@@ -116,23 +122,34 @@ export class ResponseSink implements AnswerSink {
   /** The whole answer in one write. */
   #sendWhole(): void {
     const response = this.#response;
-    const head = this.#head!;
+    const { status, headers, body } = this.#ready ?? this.#whole(this.#head!);
+    response.writeHead(status, headers);
+    if (typeof body === "string") response.end(body, "latin1");
+    else response.end(body);
+  }
+
+  #whole(head: AnswerHead): WholeAnswer {
     const headers = flatHeaders(head, this.#requestId);
     const redacted = this.#redacted;
     if (redacted > 0) headers.push("doorward-redacted", String(redacted));
-    const bodiless = isBodiless(response, head);
+    const bodiless = isBodiless(this.#response, head);
     if (!bodiless) headers.push("content-length", String(this.#heldBytes));
-    response.writeHead(head.status, headers);
-    if (bodiless || this.#heldBytes === 0) response.end();
-    else sendBody(response, this.#held, this.#heldBytes);
+    const body = bodiless || this.#heldBytes === 0 ? undefined : inOnePiece(this.#held, this.#heldBytes);
+    return { status: head.status, headers, body };
   }
 }
 
+interface WholeAnswer {
+  readonly status: number;
+  readonly headers: string[];
+  /** A text is latin1: one character for each byte. */
+  readonly body: string | Uint8Array | undefined;
+}
+
 /** Node writes a text together with the head in one piece, and bytes beside it: for a few of these the copy is cheaper. */
-function sendBody(response: ServerResponse, held: readonly Uint8Array[], bytes: number): void {
+function inOnePiece(held: readonly Uint8Array[], bytes: number): string | Uint8Array {
   const body = held.length === 1 ? held[0]! : Buffer.concat(held);
-  if (bytes > ONE_PIECE_BYTES) response.end(body);
-  else response.end(latin1(body), "latin1");
+  return bytes > ONE_PIECE_BYTES ? body : latin1(body);
 }
 
 function latin1(body: Uint8Array): string {

@@ -15,6 +15,8 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /** An answer from this size on takes milliseconds to put into a message. */
 const LARGE_BYTES = 256 * 1024;
+/** An answer up to this size is put into its message while its evidence is written: many may be, one after the other. */
+const PREPARED_BYTES = 16 * 1024;
 /** Nothing longer or more can be sent: looked at first, since a message may be far larger than a request. */
 const MAX_TARGET_CHARACTERS = 64 * 1024;
 const MAX_HEADERS = 200;
@@ -87,11 +89,16 @@ export function createRequestTool(deps: {
       const { service, raw, purpose } = readCall(args, context);
       const principal = purpose === undefined ? context.principal : { ...context.principal, purpose };
       const { requestId, signal, whenSent } = context;
+      let result: ToolResult | undefined;
+      const prepare = (answer: CollectedAnswer) => {
+        if (answer.body.length <= PREPARED_BYTES) result = written(toResult(answer, requestId));
+      };
       const answer = await collectAnswer(
         deps.broker.call,
         { requestId, door: "mcp", principal, service, raw, publicBase: deps.publicBase(service) },
-        { budget: deps.budget, signal, whenSent },
+        { budget: deps.budget, signal, whenSent, prepare },
       );
+      if (result !== undefined) return result;
       if (answer.body.length > LARGE_BYTES) await deps.turns.next();
       return toResult(answer, requestId);
     },
@@ -123,6 +130,12 @@ function toResult({ head, body, truncated, redacted }: CollectedAnswer, requestI
       return `"content":[{"type":"text","text":${body}}],"structuredContent":{"body":${body},${rest.slice(1)}`;
     },
   };
+}
+
+/** The same result, its text made ready. */
+function written(result: ToolResult): ToolResult {
+  const text = result.written?.();
+  return text === undefined ? result : { ...result, written: () => text };
 }
 
 /** A cut may fall inside a character; up to three bytes go, so that text stays text. */
