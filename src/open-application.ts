@@ -35,6 +35,7 @@ import { approvalActions } from "./http/admin-approvals.ts";
 import { clientActions } from "./http/admin-clients.ts";
 import { drillActions } from "./http/admin-drill.ts";
 import { killActions } from "./http/admin-kills.ts";
+import { loginActions } from "./http/admin-logins.ts";
 import { personActions } from "./http/admin-persons.ts";
 import { pinActions } from "./http/admin-pins.ts";
 import { secretActions } from "./http/admin-secrets.ts";
@@ -71,6 +72,7 @@ import { killOfPrincipal } from "./policy/kills.ts";
 import { createHome } from "./store/create-home.ts";
 import { acquireHomeLock } from "./store/home-lock.ts";
 import { openStore } from "./store/open-store.ts";
+import { createLoginStore } from "./upstreams/login-store.ts";
 import { createPinStore } from "./upstreams/pin-store.ts";
 import { createBindingStore } from "./vault/binding-store.ts";
 import { createVault } from "./vault/create-vault.ts";
@@ -168,7 +170,10 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     subscriptions: () => subscriptions,
     sse: () => sse,
     servers: () => servers,
-    revokeKilled: (kill) => identity.revokeKilled(kill),
+    async revokeKilled(kill) {
+      const counts = await Promise.all([identity.revokeKilled(kill), servers.dropKilledLogins(kill)]);
+      return counts[0] + counts[1];
+    },
   });
   const kills = await createKills({
     store: createKillStore(store.db),
@@ -220,6 +225,8 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     audit,
     keyring,
     pinStore,
+    loginStore: createLoginStore(store.db),
+    publicUrl,
     vault,
     egress,
     snapshot,
@@ -300,6 +307,7 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
     killOf: (principal) => killOfPrincipal(snapshot().kills, principal),
     certificateOf: (request) => live.certificateOf?.(request),
     fetchDocument: (url) => fetchDocument(egress, { url, private: false }),
+    assertions: { keys: identity.issuerKeys, peopleIssuer: () => snapshot().config.people?.issuer },
     fault,
     now,
   });
@@ -320,10 +328,18 @@ async function open(options: ApplicationOptions, stack: AsyncDisposableStack): P
         editRules,
         pins,
         look,
+        forgetLogins: servers.forgetLogins,
+        silentSince: (name) => upstreams.silent.since(name, now()),
         now,
         test: createServiceTest({ broker, budget, snapshot, vault, now, look }),
       }),
       ...pinActions({ pins, upstreams, snapshot, now }),
+      ...loginActions({
+        logins: servers.logins,
+        tokens: servers.userTokens,
+        snapshot,
+        publicUrl: () => (live.address === undefined ? undefined : publicUrl()),
+      }),
       ...personActions({ ...people, consoleUrl }),
       ...answers,
       ...tokenActions({ sources: identity.sources, revoke, now }),

@@ -25,6 +25,7 @@ import { listenSocket, listenTcp, type UpgradeHandler } from "./http/listen.ts";
 import type { Metrics } from "./http/metrics.ts";
 import { createStdioUpgrade } from "./http/stdio-upgrade.ts";
 import { readTlsFiles, renewTls } from "./http/tls-files.ts";
+import { createUpstreamLoginRoutes } from "./http/upstream-login-routes.ts";
 import type { AuthThrottle } from "./identity/auth-throttle.ts";
 import type { McpDoor } from "./mcp/create-mcp-door.ts";
 import { createMcpEndpoint, type McpEndpointDeps } from "./mcp/http-endpoint.ts";
@@ -170,8 +171,15 @@ export async function openDoors(
     addressOf: (request) => clientAddress(request, trusted),
     publicUrl: deps.publicUrl,
   });
+  const upstreamLogins = createUpstreamLoginRoutes({
+    logins: deps.servers.logins,
+    publicUrl: deps.publicUrl,
+    stray: (problem, id, request) =>
+      recordStray({ audit, throttle, now }, problem, id, clientAddress(request, trusted)),
+  });
   const outside: SideRoute = async (request, response, id) =>
     (await consolePages(request, response, id)) ||
+    (await upstreamLogins(request, response, id)) ||
     (await oauth.endpoint(request, response, { requestId: id, ip: clientAddress(request, trusted) })) ||
     (await health(request, response, id));
   const bound = { host: wanted.host, port: Number(new URL(tcp.address).port) };

@@ -16,7 +16,7 @@ import {
 import { createCertificateAuthenticator } from "./identity/certificate-authenticator.ts";
 import { createDeniedTokenStore } from "./identity/denied-token-store.ts";
 import { createForeignTokens } from "./identity/foreign-tokens.ts";
-import { createIssuerKeys } from "./identity/issuer-keys.ts";
+import { createIssuerKeys, type IssuerKeys } from "./identity/issuer-keys.ts";
 import type { TokenSource } from "./identity/token-source.ts";
 import { createWorkloadTokens } from "./identity/workload-tokens.ts";
 import { coverOf, type Kill, killOfPrincipal } from "./policy/kills.ts";
@@ -36,6 +36,8 @@ export interface IdentityDeps {
 /** Who may ask, and how it is taken back. */
 export interface Identity extends AsyncDisposable {
   readonly keys: ApiKeys;
+  /** Of all issuers that the file trusts. */
+  readonly issuerKeys: IssuerKeys;
   /** At the local socket: keys alone. */
   readonly authenticateKey: Authenticate;
   readonly authenticate: AuthenticateCaller;
@@ -51,12 +53,13 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
   const tokens = await createForeignTokens({ store: createDeniedTokenStore(db), audit }, now());
   const agentOf = (name: string): AgentFacts | undefined => snapshot().agents.get(name)?.config;
   const authenticateKey = createAuthenticator({ keys, agentOf });
+  const issuerKeys = createIssuerKeys(({ jwks, private: isPrivate }) =>
+    jwks.kind === "file" ? readFile(jwks.path) : fetchDocument(egress, { url: jwks.url, private: isPrivate }),
+  );
   const workload = createWorkloadTokens({
     issuers: () => snapshot().config.trustedIssuers ?? new Map(),
     agentOf,
-    keys: createIssuerKeys(({ jwks, private: isPrivate }) =>
-      jwks.kind === "file" ? readFile(jwks.path) : fetchDocument(egress, { url: jwks.url, private: isPrivate }),
-    ),
+    keys: issuerKeys,
     tokens,
     killOf: (principal) => killOfPrincipal(snapshot().kills, principal),
   });
@@ -68,6 +71,7 @@ export async function openIdentity(deps: IdentityDeps): Promise<Identity> {
   const sources = () => [apiKeyTokens(keys), tokens, ...more.sources];
   return {
     keys,
+    issuerKeys,
     authenticateKey,
     authenticate,
     sources,

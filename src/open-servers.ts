@@ -13,6 +13,7 @@ import { createLookAtServer, type LookAtServer } from "./http/look-at-server.ts"
 import { refuseRequest } from "./http/refuse-request.ts";
 import { ResponseSink } from "./http/response-sink.ts";
 import { ownerPrincipal } from "./http/service-test.ts";
+import { indexKills, type Kill, killOfService } from "./policy/kills.ts";
 import type { Snapshot } from "./policy/snapshot.ts";
 import { createSandbox } from "./sandbox/create-sandbox.ts";
 import { createEgressProxy } from "./sandbox/egress-proxy.ts";
@@ -20,12 +21,16 @@ import { createExecSessions, type ExecSessions } from "./sandbox/exec-sessions.t
 import { createPackages } from "./upstreams/create-packages.ts";
 import { createPins } from "./upstreams/create-pins.ts";
 import { createUpstreams } from "./upstreams/create-upstreams.ts";
+import { createLoginRecords, type GrantKey } from "./upstreams/login-records.ts";
+import type { LoginStore } from "./upstreams/login-store.ts";
 import { findNpm, npmEnvironment } from "./upstreams/npm-environment.ts";
 import { createItemPins } from "./upstreams/pin-check.ts";
 import type { PinStore } from "./upstreams/pin-store.ts";
 import type { Pins } from "./upstreams/pins.ts";
+import { createUpstreamLogins, type UpstreamLogins } from "./upstreams/upstream-logins.ts";
 import { createUpstreamTokens } from "./upstreams/upstream-tokens.ts";
 import type { Upstreams } from "./upstreams/upstreams.ts";
+import { createUserTokens, type UserTokens } from "./upstreams/user-tokens.ts";
 import type { Vault } from "./vault/create-vault.ts";
 import type { Keyring } from "./vault/keyring.ts";
 
@@ -38,9 +43,12 @@ export interface ServersDeps {
   readonly audit: AuditLog;
   readonly keyring: Keyring;
   readonly pinStore: PinStore;
+  readonly loginStore: LoginStore;
   readonly vault: Vault;
   readonly egress: Egress;
   readonly snapshot: () => Snapshot;
+  /** Where browsers reach Doorward. */
+  readonly publicUrl: () => string;
   /** Asked for when a server makes a request of its own; it comes later than the servers. */
   readonly broker: () => Broker;
   readonly now: () => Date;
@@ -53,6 +61,13 @@ export interface Servers extends AsyncDisposable {
   readonly itemPins: ItemPins;
   readonly look: LookAtServer;
   readonly execSessions: ExecSessions;
+  /** People who sign in at servers elsewhere, and the tokens that this gave. */
+  readonly logins: UpstreamLogins;
+  readonly userTokens: UserTokens;
+  /** Ends the sign-ins of a service that goes. */
+  forgetLogins(service: string, by: string): Promise<void>;
+  /** Drops the tokens of services that a kill covers. @returns How many. */
+  dropKilledLogins(kill: Kill): Promise<number>;
 }
 
 /** Makes all that upstream MCP servers need; starts none. @throws {Problem} `store_unavailable`, `audit_unavailable`. */
@@ -83,6 +98,22 @@ export async function openServers(deps: ServersDeps): Promise<Servers> {
     fault,
   });
   const tokens = createUpstreamTokens({ egress, vault, now });
+  const find = (name: string) => {
+    const service = snapshot().services.get(name);
+    return service?.kind === "mcp" ? service : undefined;
+  };
+  const loginDeps = { egress, vault, audit, now, find, store: deps.loginStore, records: createLoginRecords(keyring) };
+  const userTokens = createUserTokens(loginDeps);
+  const logins = createUpstreamLogins({
+    ...loginDeps,
+    tokens: userTokens,
+    publicUrl: deps.publicUrl,
+    signedIn: (name) => upstreams.surfaceChanged(name),
+  });
+  const dropLogins = (which: (key: GrantKey) => boolean, by: string) => {
+    logins.drop(which);
+    return userTokens.drop(which, by);
+  };
   const upstreams = createUpstreams({
     packages,
     pins: { ...itemPins, judge: pins.judge, judgePackage: pins.judgePackage },
@@ -96,12 +127,14 @@ export async function openServers(deps: ServersDeps): Promise<Servers> {
     egressProxy,
     vault,
     egress,
-    authorise: async (service) => {
+    authorise: async (service, { user }) => {
       const { config } = service;
       const { credential, server } = config;
       if (server.transport !== "http" || credential === undefined) return undefined;
       if (credential.kind === "env") return undefined;
-      if (credential.kind === "oauth2") return tokens.get(service);
+      if (credential.kind === "oauth2") {
+        return credential.grant === "client_credentials" ? tokens.get(service) : userTokens.get(service, user);
+      }
       const pairing = { service: config.name, origin: server.url.origin };
       return { credential, lease: await vault.lease(credential.secret, pairing, now()) };
     },
@@ -115,6 +148,18 @@ export async function openServers(deps: ServersDeps): Promise<Servers> {
     upstreams,
     pins,
     itemPins,
+    logins,
+    userTokens,
+    forgetLogins: async (name, by) => void (await dropLogins(({ service }) => service === name, by)),
+    async dropKilledLogins(kill) {
+      const order = indexKills([kill]);
+      const covers = ({ service: name }: GrantKey): boolean => {
+        if (kill.target === "all" || kill.target === `service:${name}`) return true;
+        const service = find(name);
+        return service !== undefined && killOfService(order, service) !== undefined;
+      };
+      return (await dropLogins(covers, kill.setBy)).dropped;
+    },
     execSessions: createExecSessions({ egressProxy, vault, snapshot, audit, now }),
     look: createLookAtServer({ snapshot, upstreams, pins, owner: ownerPrincipal, now }),
     async [Symbol.asyncDispose]() {

@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Secret } from "../base/secret.ts";
-import type { McpServiceConfig, SandboxConfig } from "../config/schema.ts";
 import { makePlaceholder, watchPlaceholder } from "../credentials/placeholder.ts";
-import { agent, operation, principal, type Rules, role, service } from "../policy/policy.testing.ts";
+import {
+  agent,
+  mcpService,
+  operation,
+  principal,
+  type Rules,
+  role,
+  service,
+  stdioServer,
+} from "../policy/policy.testing.ts";
 import type { RawRequest } from "../request/raw-request.ts";
 import { callTo, recordingSink, STAGED_SECRET, stageBroker } from "./broker.testing.ts";
 import type { CallRequest } from "./call-request.ts";
@@ -11,26 +19,7 @@ import type { CallRequest } from "./call-request.ts";
 const ORIGIN = "https://api.github.com";
 const placeholder = watchPlaceholder(makePlaceholder(new Secret(STAGED_SECRET)));
 
-const SANDBOX: SandboxConfig = {
-  mode: "strict",
-  network: [],
-  read: [],
-  write: [],
-  memoryBytes: 2 ** 29,
-  cpu: 1,
-  processes: 64,
-};
-const SERVER = {
-  ...service("github", [operation("read", { allow: ["GET /user"] })]),
-  kind: "mcp",
-  server: {
-    transport: "stdio",
-    command: "/bin/true",
-    args: [],
-    cwd: undefined,
-    env: new Map(),
-    sandbox: SANDBOX,
-  },
+const SERVER = mcpService("github", [operation("read", { allow: ["GET /user"] })], {
   credential: {
     kind: "env",
     name: "T",
@@ -39,7 +28,7 @@ const SERVER = {
     place: "header",
     file: undefined,
   },
-} satisfies McpServiceConfig;
+});
 
 const RULES: Rules = {
   services: [SERVER, service("dns", [operation("zones")])],
@@ -83,7 +72,7 @@ test("a server's request needs no role, and gets the key", async () => {
 
 test("a host that gets no key cannot show the one that another host was sent", async () => {
   const network = [{ host: "logs.example", port: 443 }];
-  const services = [{ ...SERVER, server: { ...SERVER.server, sandbox: { ...SANDBOX, network } } }];
+  const services = [{ ...SERVER, server: stdioServer({ network }) }];
   const call = { principal: server, egress: byServer, origin: "https://logs.example" };
   const { sent } = await run("GET /user", call, { ...RULES, services });
   assert.equal(sent?.target.origin, "https://logs.example");

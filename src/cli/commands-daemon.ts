@@ -20,6 +20,7 @@ interface ShownServer {
   readonly calls: number;
   readonly ignored: number;
   readonly failure: string | null;
+  readonly silent_since: string | null;
 }
 
 interface Status {
@@ -192,13 +193,14 @@ function listenAddress(text: string): { readonly host: string; readonly port: nu
 }
 
 /** What does not hold as it should is said; the rest is in `--json`. */
-function describeServer({ service, state, mode, limits, calls, ignored, failure }: ShownServer): string {
+function describeServer({ service, state, mode, limits, calls, ignored, failure, ...rest }: ShownServer): string {
   const weak = Object.entries(limits ?? {}).filter(([, source]) => source !== "cgroup");
   const notes = [
     mode === null ? "elsewhere" : `sandbox ${mode}`,
     `${calls} calls under way`,
     ...weak.map(([limit, source]) => `${limit}: ${source === "none" ? "no limit" : "limited for each process"}`),
     ...(ignored === 0 ? [] : [`${ignored} messages ignored`]),
+    ...(rest.silent_since === null ? [] : [`SILENT since ${rest.silent_since}: lists go without it`]),
   ];
   return failure === null
     ? `server ${service}: ${state} (${notes.join("; ")})`

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { SERVICE_PRESETS } from "../config/service-presets.ts";
 import { type Cli, columns, optionsOf, show, withAdmin } from "./command-context.ts";
+import { addLoginCommands } from "./commands-login.ts";
 import { addPinCommands } from "./commands-pins.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
 import { type AddOptions, addArguments } from "./service-add-arguments.ts";
@@ -23,6 +24,8 @@ interface ShownService {
   }[];
   readonly held: readonly { readonly secret: string; readonly why: string }[];
   readonly held_items?: readonly { readonly kind: string; readonly name: string; readonly why: string }[];
+  /** Of an MCP server: since when lists go without it, because it did not answer in time. */
+  readonly silent_since?: string;
   /** Whether the operations are a proposal. */
   readonly proposed?: boolean;
 }
@@ -90,7 +93,7 @@ export function addServiceCommands(program: Command, cli: Cli): void {
             ...services.map((one) => [
               one.name,
               one.kind,
-              whereOf(one),
+              `${whereOf(one)}${one.silent_since === undefined ? "" : " (SILENT)"}`,
               credentialText(one) ?? "-",
               String(one.operations.length),
             ]),
@@ -134,6 +137,7 @@ export function addServiceCommands(program: Command, cli: Cli): void {
       });
     });
   addPinCommands(service, cli);
+  addLoginCommands(service, cli);
 }
 
 function whereOf({ url, command, sandbox }: ShownService): string {
@@ -154,6 +158,9 @@ function describe(service: ShownService): readonly string[] {
     ...(service.held_items ?? []).map(
       ({ kind, name, why }) => `  held: ${kind} ${name} (${why}); see \`doorward service pins ${service.name}\``,
     ),
+    ...(service.silent_since === undefined
+      ? []
+      : [`  silent: it did not answer in time at ${service.silent_since}; lists go without it`]),
     ...service.operations.map(
       ({ scope, effect, allow, tools = [], prompts = [], resources = [] }) =>
         `  ${scope} (${effect}): ${[...allow, ...labelled("tools", tools), ...labelled("prompts", prompts), ...labelled("resources", resources)].join(", ")}`,

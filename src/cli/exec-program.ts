@@ -1,5 +1,6 @@
-import { realpathSync, statSync } from "node:fs";
-import { delimiter, isAbsolute, join, resolve, sep } from "node:path";
+import { realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import { findExecutable } from "../sandbox/find-executable.ts";
 import { resolveMounts, within } from "../sandbox/resolve-mounts.ts";
 import { findProgram } from "../upstreams/program-files.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
@@ -31,7 +32,7 @@ const SYSTEM_TREES = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
  */
 export function findExecProgram(words: readonly [string, ...string[]], places: ExecPlaces): ExecProgram {
   const [command, ...args] = words;
-  const found = locate(command, places);
+  const found = findExecutable(command, places);
   if (found === undefined) throw new CommandFailure(EXIT.failed, `there is no program \`${command}\``);
   if (SYSTEM_TREES.some((tree) => within(tree, found)) || within(places.cwd, found)) {
     return { command: found, args, programFiles: [] };
@@ -44,19 +45,6 @@ export function findExecProgram(words: readonly [string, ...string[]], places: E
   );
   if ("fault" in program) throw new CommandFailure(EXIT.failed, `${program.fault}. ${program.remedy}`);
   return program;
-}
-
-function locate(command: string, { cwd, searchPath }: ExecPlaces): string | undefined {
-  const candidates = command.includes(sep)
-    ? [resolve(cwd, command)]
-    : searchPath
-        .split(delimiter)
-        .filter(isAbsolute)
-        .map((folder) => join(folder, command));
-  return candidates.find((path) => {
-    const facts = statSync(path, { throwIfNoEntry: false });
-    return facts?.isFile() && (facts.mode & 0o111) !== 0;
-  });
 }
 
 /**

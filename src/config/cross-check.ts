@@ -48,7 +48,7 @@ export function crossCheck(
     warnings: [
       ...[...config.services.values()].filter(({ operations }) => operations.size === 0).map(warnNoOperations),
       ...[...config.services.values()].flatMap(warnLooseSandbox),
-      ...[...config.services.values()].flatMap(warnSignIn),
+      ...[...config.services.values()].flatMap(warnUnusedSecret),
       ...certificates.warnings,
       ...[...config.roles.values()].flatMap(({ name, allow }) =>
         warnIdleGlobs(scopes, allow, ["roles", name, "allow"]),
@@ -219,13 +219,12 @@ function warnNoOperations({ name }: ServiceConfig): Fault {
   };
 }
 
-/** The file may say it, as it will mean something; until then the service's calls are refused. */
-function warnSignIn({ name, credential }: ServiceConfig): readonly Fault[] {
-  if (credential?.kind !== "oauth2" || credential.grant !== "authorization_code") return [];
-  const path = ["services", name, "credential"];
-  const problem =
-    "signing a person in at a remote server (`grant: authorization_code`) is not built yet: calls are refused";
-  return [{ path, problem, remedy: "write `grant: client_credentials` with `client_id` and `secret`" }];
+/** A client that registers itself is given its own secret. */
+function warnUnusedSecret({ name, credential }: ServiceConfig): readonly Fault[] {
+  if (credential?.kind !== "oauth2" || credential.secret === undefined || credential.clientId !== undefined) return [];
+  const path = ["services", name, "credential", "secret"];
+  const problem = "without `client_id` Doorward registers itself at the server, and this secret is not used";
+  return [{ path, problem, remedy: "add `client_id: …`, or remove `secret`" }];
 }
 
 function warnLooseSandbox(service: ServiceConfig): readonly Fault[] {

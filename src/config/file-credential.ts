@@ -61,12 +61,13 @@ const oauth2 = z.strictObject({
     description: "A token of an MCP server elsewhere (`mcp.url`), which Doorward gets as an OAuth client.",
   }),
   grant: z.enum(["authorization_code", "client_credentials"]).optional().meta({
-    description: "How the token is got. `authorization_code`, per user, is not built yet.",
+    description:
+      "How the token is got. `authorization_code`: a person signs in, with `doorward service login NAME`; `client_credentials`: as Doorward itself.",
     standard: "authorization_code",
   }),
   client_id: read("text", parseClientId)
     .optional()
-    .meta({ description: "As which client Doorward is registered there." }),
+    .meta({ description: "As which client Doorward is registered there. Absent: it registers itself." }),
   secret: secret.optional().meta({ description: "Reference to the client's secret, where it has one." }),
   scopes: z
     .array(read("text", parseScope))

@@ -29,6 +29,17 @@ test("an issuer, its keys at an url or in a file beside doorward.yaml", () => {
   assert.ok(url?.jwks.kind === "url" && url.jwks.url.basePath === "/.well-known/jwks");
 });
 
+test("keys of who signs identity assertions lie beside doorward.yaml too", () => {
+  const text = `version: 1
+oauth: { identity_assertion: { issuers: { company: { issuer: "https://login.example", jwks: "file:keys.json" } } } }`;
+  const result = parseConfig(text, { path: "/etc/doorward/doorward.yaml" });
+  assert.ok(result.ok, JSON.stringify(result));
+  assert.deepEqual(result.config.oauth.assertionIssuers?.get("company")?.jwks, {
+    kind: "file",
+    path: "/etc/doorward/keys.json",
+  });
+});
+
 const bad: Readonly<Record<string, readonly [readonly string[], RegExp]>> = {
   "keys over plain http": [issuer("jwks: http://ci.example/jwks"), /jwks: the keys would come over plain http/],
   "keys from nowhere": [issuer("jwks: ci.json"), /jwks: `ci\.json` is not an http url/],

@@ -3,7 +3,7 @@ import { parseFileReference } from "./file-reference.ts";
 import { parseName } from "./names.ts";
 import { type Parsed, parsed, unparsed } from "./parsed.ts";
 import { quote } from "./quote.ts";
-import type { TrustedIssuerConfig } from "./schema.ts";
+import type { IssuerConfig, TrustedIssuerConfig } from "./schema.ts";
 import { parseServiceUrl } from "./service-url.ts";
 import { joinMessage, line, read } from "./zod-fields.ts";
 
@@ -35,32 +35,41 @@ const mapping = z
     claims: new Map(Object.entries(claims).map(([name, value]) => [name, typeof value === "string" ? [value] : value])),
   }));
 
+const whoSigns = {
+  issuer: read("url", parseIssuer).meta({ description: "The `iss` of its tokens, letter by letter." }),
+  jwks: read("url or file reference", parseJwks).meta({
+    description:
+      "Its public keys (RFC 7517): an https url, as in `https://issuer.example/jwks`, or a file, as in `file:jwks.json`.",
+  }),
+};
+const isPrivate = z
+  .boolean()
+  .optional()
+  .meta({ description: "Whether `jwks` is at a private address; plain HTTP only then.", standard: false });
+
+/** An entry of `oauth.identity_assertion.issuers:`. */
+export const assertionIssuerEntry = z
+  .strictObject({ ...whoSigns, private: isPrivate })
+  .superRefine(refusePlainKeys)
+  .transform(
+    (from): Omit<IssuerConfig, "name"> => ({ issuer: from.issuer, jwks: from.jwks, private: from.private ?? false }),
+  );
+
 /** An entry of `trusted_issuers:`. */
 export const issuerEntry = z
   .strictObject({
-    issuer: read("url", parseIssuer).meta({ description: "The `iss` of its tokens, letter by letter." }),
-    jwks: read("url or file reference", parseJwks).meta({
-      description:
-        "Its public keys (RFC 7517): an https url, as in `https://issuer.example/jwks`, or a file, as in `file:jwks.json`.",
-    }),
+    ...whoSigns,
     audience: z
       .union([text, z.array(text).min(1).max(MAX_VALUES)])
       .meta({ form: "text, or a list", description: "The `aud` of tokens that are for Doorward: one of these." }),
-    private: z
-      .boolean()
-      .optional()
-      .meta({ description: "Whether `jwks` is at a private address; plain HTTP only then.", standard: false }),
+    private: isPrivate,
     agents: z
       .array(mapping)
       .min(1)
       .max(MAX_MAPPINGS)
       .meta({ description: "Which tokens prove which agent. A token that leads to two agents proves none." }),
   })
-  .superRefine(({ jwks, private: isPrivate = false }, context) => {
-    if (jwks.kind !== "url" || jwks.url.protocol === "https:" || isPrivate) return;
-    const message = joinMessage("the keys would come over plain http", "write `https://HOST`, or `private: true`");
-    context.addIssue({ code: "custom", path: ["jwks"], message });
-  })
+  .superRefine(refusePlainKeys)
   .transform(
     (from): Omit<TrustedIssuerConfig, "name"> => ({
       issuer: from.issuer,
@@ -71,13 +80,22 @@ export const issuerEntry = z
     }),
   );
 
+function refusePlainKeys(
+  from: { readonly jwks: IssuerConfig["jwks"]; readonly private?: boolean | undefined },
+  context: z.RefinementCtx,
+): void {
+  if (from.jwks.kind !== "url" || from.jwks.url.protocol === "https:" || from.private === true) return;
+  const message = joinMessage("the keys would come over plain http", "write `https://HOST`, or `private: true`");
+  context.addIssue({ code: "custom", path: ["jwks"], message });
+}
+
 /** Kept as it is written: an issuer is compared, not dialled. */
 function parseIssuer(value: string): Parsed<string> {
   if (value.length <= MAX_TEXT_CHARS && /^https?:\/\/[\x21-\x7e]+$/.test(value)) return parsed(value);
   return unparsed(`${quote(value)} is not an issuer`, "write the `iss` of its tokens, as in `https://issuer.example`");
 }
 
-function parseJwks(value: string): Parsed<TrustedIssuerConfig["jwks"]> {
+function parseJwks(value: string): Parsed<IssuerConfig["jwks"]> {
   if (value.startsWith("file:")) {
     const file = parseFileReference(value);
     return file.ok ? parsed({ kind: "file", path: file.value }) : file;

@@ -23,3 +23,20 @@ test("an access token cannot live long, and unknown keys are none", () => {
     assert.equal(oauthEntry.safeParse(wrong).success, false, JSON.stringify(wrong));
   }
 });
+
+test("who may sign identity assertions: at least one, each once, with keys that nobody else can send", () => {
+  const company = { issuer: "https://login.example", jwks: "https://login.example/jwks" };
+  const { assertionIssuers } = oauthEntry.parse({ identity_assertion: { issuers: { company } } });
+  assert.equal(assertionIssuers?.get("company")?.issuer, company.issuer);
+  assert.equal(oauthEntry.parse({}).assertionIssuers, undefined);
+  for (const issuers of [
+    {},
+    { company, again: company },
+    { company: { ...company, jwks: "http://login.example/jwks" } },
+    { company: { ...company, audience: "x" } },
+    { company: { issuer: company.issuer } },
+    { "a b": company },
+  ]) {
+    assert.equal(oauthEntry.safeParse({ identity_assertion: { issuers } }).success, false, JSON.stringify(issuers));
+  }
+});

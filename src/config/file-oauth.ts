@@ -1,7 +1,10 @@
 import { z } from "zod";
+import { assertionIssuerEntry } from "./file-issuers.ts";
+import { named } from "./file-service.ts";
+import { parseName } from "./names.ts";
 import { parseDurationMs } from "./quantity.ts";
 import type { OAuthConfig } from "./schema.ts";
-import { read } from "./zod-fields.ts";
+import { joinMessage, read, record } from "./zod-fields.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -43,6 +46,18 @@ export const oauthEntry = z
         "Accept a URL as client id, and fetch the client's metadata from it. Only where Doorward reaches the internet.",
       standard: false,
     }),
+    identity_assertion: z
+      .strictObject({
+        issuers: record("name", parseName, assertionIssuerEntry).superRefine(refuseSameIssuer).meta({
+          description: "Who signs such assertions, and where the keys are. At least one.",
+        }),
+      })
+      .optional()
+      .meta({
+        description:
+          "Enterprise assertion grant (ID-JAG): what these issuers say of a person gives an adopted client a token for " +
+          "that person, without a question to them. Absent: off.",
+      }),
   })
   .transform(
     (from): OAuthConfig => ({
@@ -50,5 +65,17 @@ export const oauthEntry = z
       refreshTtlSeconds: from.refresh_ttl === undefined ? DEFAULT_OAUTH.refreshTtlSeconds : from.refresh_ttl / 1_000,
       registration: from.registration ?? DEFAULT_OAUTH.registration,
       clientDocuments: from.client_documents ?? DEFAULT_OAUTH.clientDocuments,
+      ...(from.identity_assertion && { assertionIssuers: named(from.identity_assertion.issuers) }),
     }),
   );
+
+function refuseSameIssuer(
+  issuers: Readonly<Record<string, { readonly issuer: string }>>,
+  context: z.RefinementCtx,
+): void {
+  const urls = Object.values(issuers).map(({ issuer }) => issuer);
+  const refuse = (problem: string, remedy: string) =>
+    context.addIssue({ code: "custom", message: joinMessage(problem, remedy) });
+  if (urls.length === 0) refuse("nobody is named", "name an issuer, or remove `identity_assertion`");
+  if (new Set(urls).size < urls.length) refuse("two entries are the same issuer", "remove one of them");
+}

@@ -12,11 +12,11 @@ import type {
   Config,
   Fault,
   Finding,
+  IssuerConfig,
   Locate,
   ServerTlsConfig,
   ServiceConfig,
   StdioServerConfig,
-  TrustedIssuerConfig,
 } from "./schema.ts";
 import { parseYamlDocument } from "./yaml-document.ts";
 import { readYamlValue, type ValueFault } from "./yaml-value.ts";
@@ -195,10 +195,12 @@ function resolvePaths(config: Config, folder: string | undefined): Config {
     tls: tls && resolveTls(tls, folder),
   };
   const services = new Map([...config.services].map(([name, service]) => [name, resolveService(service, folder)]));
-  const trustedIssuers = new Map(
-    [...(config.trustedIssuers ?? [])].map(([name, issuer]) => [name, resolveIssuer(issuer, folder)]),
-  );
-  return { ...config, server, services, trustedIssuers };
+  const issuers = <Issuer extends IssuerConfig>(found: ReadonlyMap<string, Issuer>) =>
+    new Map([...found].map(([name, issuer]) => [name, resolveIssuer(issuer, folder)]));
+  const trustedIssuers = issuers(config.trustedIssuers ?? new Map());
+  const { assertionIssuers } = config.oauth;
+  const oauth = assertionIssuers ? { ...config.oauth, assertionIssuers: issuers(assertionIssuers) } : config.oauth;
+  return { ...config, server, services, trustedIssuers, oauth };
 }
 
 function resolveTls({ cert, key, clientCa, clientCrl }: ServerTlsConfig, folder: string): ServerTlsConfig {
@@ -211,7 +213,7 @@ function resolveTls({ cert, key, clientCa, clientCrl }: ServerTlsConfig, folder:
   };
 }
 
-function resolveIssuer(issuer: TrustedIssuerConfig, folder: string): TrustedIssuerConfig {
+function resolveIssuer<Issuer extends IssuerConfig>(issuer: Issuer, folder: string): Issuer {
   const { jwks } = issuer;
   return jwks.kind === "url" ? issuer : { ...issuer, jwks: { kind: "file", path: resolveFile(jwks.path, folder) } };
 }

@@ -22,8 +22,8 @@ export interface Config {
   readonly people?: PeopleConfig | undefined;
 }
 
-/** An issuer of tokens (JWT) that prove agents by their claims. */
-export interface TrustedIssuerConfig {
+/** Somebody else who signs tokens (JWT), and where the keys are. */
+export interface IssuerConfig {
   readonly name: string;
   /** `iss`, letter by letter. */
   readonly issuer: string;
@@ -31,10 +31,14 @@ export interface TrustedIssuerConfig {
     | { readonly kind: "url"; readonly url: ServiceUrl }
     /** Absolute when the file's folder was known. */
     | { readonly kind: "file"; readonly path: string };
-  /** `aud`: one of these. */
-  readonly audience: readonly string[];
   /** Whether `jwks` is at a private address. */
   readonly private: boolean;
+}
+
+/** An issuer of tokens that prove agents by their claims. */
+export interface TrustedIssuerConfig extends IssuerConfig {
+  /** `aud`: one of these. */
+  readonly audience: readonly string[];
   /** At least one. */
   readonly agents: readonly ClaimMapping[];
 }
@@ -86,6 +90,8 @@ export interface OAuthConfig {
   readonly registration: "open" | "token" | "off";
   /** Whether a client id may be the URL of its metadata. */
   readonly clientDocuments: boolean;
+  /** Who may vouch for a person to a client (ID-JAG), by name; absent: nobody, and nothing is said of it. */
+  readonly assertionIssuers?: ReadonlyMap<string, IssuerConfig> | undefined;
 }
 
 /** Paths of PEM files. */

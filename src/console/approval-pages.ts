@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from "../base/json.ts";
 import { mayDo } from "./console-actions.ts";
 import type { ConsoleDeps, Visit } from "./console-deps.ts";
+import { dataTable } from "./data-table.ts";
 import { type Hole, html, type Markup } from "./html.ts";
 import { actionForm } from "./proof-form.ts";
 import type { Page } from "./send-page.ts";
@@ -72,28 +73,40 @@ ${one.preview === null ? html`<p>There is none.</p>` : json(one.preview)}
 ${
   asked &&
   html`<h2>Your answer</h2>
-${actionForm(deps, visit, { action: "approvals.approve", label: "Approve", fields, inputs: html`<select name="for"><option value="">once</option><option value="10m">repeatedly, for 10 minutes</option><option value="1h">repeatedly, for an hour</option></select> ${whyInput("")}` })}
-${actionForm(deps, visit, { action: "approvals.deny", label: "Deny", fields, inputs: whyInput("told to the agent") })}`
+${actionForm(deps, visit, { action: "approvals.approve", label: "Approve", fields, inputs: html`${HOW_OFTEN} ${whyInput("Why")}` })}
+${actionForm(deps, visit, { action: "approvals.deny", label: "Deny", fields, inputs: whyInput("Why not (the agent is told)") })}`
 }
 ${
   one.status === "granted" &&
   mayDo(person, "approvals.deny") &&
-  actionForm(deps, visit, { action: "approvals.deny", label: "Take the yes back", fields, inputs: whyInput("") })
+  actionForm(deps, visit, {
+    action: "approvals.deny",
+    label: "Take the yes back",
+    fields,
+    inputs: whyInput("Why it is taken back"),
+  })
 }
 ${one.status === "pending" && !asked && html`<p class="note">Your role does not answer; approvers and the owner do.</p>`}`,
   };
 }
 
-function whyInput(hint: string): Markup {
-  return html`<input name="why" maxlength="500" placeholder="why${hint && ` (${hint})`}">`;
+const HOW_OFTEN = html`<label>For
+<select name="for"><option value="">one call</option><option value="10m">this call repeatedly, for 10 minutes</option><option value="1h">this call repeatedly, for an hour</option></select></label>`;
+
+function whyInput(label: string): Markup {
+  return html`<label>${label} <input name="why" maxlength="500" autocomplete="off"></label>`;
 }
 
 function table(approvals: readonly Shown[]): Hole {
-  const rows = approvals.slice(0, SHOWN_LIMIT).map(
-    (one) => html`<tr><td><a href="/console/approvals/${one.id}">${one.message}</a></td><td>${one.agent}</td>
-<td>${one.service}:${one.operation ?? "(several)"}</td><td>${state(one)}</td><td>${one.expires_at}</td></tr>`,
-  );
-  return html`<table><thead><tr><th>Call</th><th>Agent</th><th>Operation</th><th>State</th><th>Until</th></tr></thead><tbody>${rows}</tbody></table>`;
+  const row = (one: Shown) => [
+    html`<a href="/console/approvals/${one.id}">${one.message}</a>`,
+    one.agent,
+    `${one.service}:${one.operation ?? "(several)"}`,
+    state(one),
+    one.expires_at,
+  ];
+  const columns = ["Call", "Agent", "Operation", "State", "Until"];
+  return dataTable(columns, approvals.slice(0, SHOWN_LIMIT).map(row));
 }
 
 function state({ status, answered_by, why }: Shown): string {

@@ -1,5 +1,6 @@
 import { hasRole, type Person } from "../oauth/person.ts";
 import type { ConsoleDeps, Visit } from "./console-deps.ts";
+import { dataTable } from "./data-table.ts";
 import { html } from "./html.ts";
 import type { Page } from "./send-page.ts";
 
@@ -36,10 +37,15 @@ ${hasRole(person, "auditor") && everybody(deps)}`,
 }
 
 function everybody({ sessions }: ConsoleDeps) {
-  const row = ({ id, name, roles, how, since, expiresAt }: Person) =>
-    html`<tr><td>${name} (${id})</td><td>${roles.join(", ")}</td><td>${how}</td><td>${since.toISOString()}</td><td>${expiresAt.toISOString()}</td></tr>`;
+  const row = ({ id, name, roles, how, since, expiresAt }: Person) => [
+    `${name} (${id})`,
+    roles.join(", "),
+    how,
+    since.toISOString(),
+    expiresAt.toISOString(),
+  ];
   return html`<h2>Everybody who is signed in</h2>
-<table><thead><tr><th>Person</th><th>Roles</th><th>By</th><th>Since</th><th>Until</th></tr></thead><tbody>${sessions.list().map(row)}</tbody></table>`;
+${dataTable(["Person", "Roles", "By", "Since", "Until"], sessions.list().map(row))}`;
 }
 
 function adding(deps: ConsoleDeps, { site, url }: Visit, person: Person) {

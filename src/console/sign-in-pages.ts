@@ -1,5 +1,5 @@
 import type { ConsoleDeps, Visit } from "./console-deps.ts";
-import { html } from "./html.ts";
+import { type Hole, html } from "./html.ts";
 import type { Page } from "./send-page.ts";
 
 /** The page where nobody is signed in yet. */
@@ -16,16 +16,25 @@ ${
 <input type="hidden" name="action" value="sign-in"><input type="hidden" name="return" value="${returnTo}"><input type="hidden" name="passkey" value="">
 <button>Sign in with a passkey</button> <span class="answer" role="status"></span></form>`
 }
-<p>Or with a one-time link, made on the machine where Doorward runs:</p>
+${visit.site === undefined && atLocalhost(visit)}
+<p>With a one-time link, made on the machine where Doorward runs:</p>
 <pre>doorward person link --role approver</pre>
 ${
   approval !== undefined &&
-  html`<p>Or answer there:</p>
+  html`<p>To answer there, without signing in:</p>
 <pre>doorward approvals show ${approval}
 doorward approvals approve ${approval}
 doorward approvals deny ${approval} --why "…"</pre>`
 }`,
   };
+}
+
+/** An IP address cannot have passkeys; a program's question (`/oauth/`) waits at the address where it was asked. */
+function atLocalhost({ url }: Visit): Hole {
+  if (url.hostname !== "127.0.0.1" || url.search.includes("%2Foauth%2F")) return undefined;
+  const there = new URL(url);
+  there.hostname = "localhost";
+  return html`<p><a href="${there.href}">Sign in with a passkey, at localhost</a></p>`;
 }
 
 /** Why a sign-in did not happen, in words that tell nothing to somebody who guesses. */

@@ -1,6 +1,8 @@
 import { Problem } from "../base/problem.ts";
 import type { ServiceUrl } from "../config/schema.ts";
+import { collectWhole } from "./collect-whole.ts";
 import type { Egress } from "./egress.ts";
+import type { OutboundRequest } from "./outbound-request.ts";
 
 /** A small public document that Doorward fetches for itself: keys, metadata. */
 export interface DocumentRequest {
@@ -17,37 +19,26 @@ const DOCUMENT_BYTES = 256 * 1024;
  *
  * @throws {Problem} `upstream_…`; any answer but 200 is `upstream_invalid`.
  */
-export function fetchDocument(egress: Pick<Egress, "send">, request: DocumentRequest): Promise<Uint8Array> {
+export async function fetchDocument(egress: Pick<Egress, "send">, request: DocumentRequest): Promise<Uint8Array> {
   const { url } = request;
-  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-  const chunks: Uint8Array[] = [];
-  const exchange = egress.send(
-    {
-      target: { origin: url.origin, private: request.private, ca: undefined },
-      method: "GET",
-      path: url.basePath === "" ? "/" : url.basePath,
-      headers: [["accept", "application/json"]],
-      body: undefined,
-      timeoutMs: TIMEOUT_MS,
-      responseBytes: DOCUMENT_BYTES,
-      overLimit: "refuse",
-      scrubber: undefined,
-      rangesAllowed: false,
-      basePath: "",
-      publicBase: "",
-    },
-    {
-      head({ status }) {
-        if (status === 200) return;
-        exchange.abort(new Problem("upstream_invalid", { detail: `the document is answered with status ${status}` }));
-      },
-      data(chunk) {
-        chunks.push(chunk);
-        return true;
-      },
-      end: () => resolve(Buffer.concat(chunks)),
-      fail: reject,
-    },
+  const document: OutboundRequest = {
+    target: { origin: url.origin, private: request.private, ca: undefined },
+    method: "GET",
+    path: url.basePath === "" ? "/" : url.basePath,
+    headers: [["accept", "application/json"]],
+    body: undefined,
+    timeoutMs: TIMEOUT_MS,
+    responseBytes: DOCUMENT_BYTES,
+    overLimit: "refuse",
+    scrubber: undefined,
+    rangesAllowed: false,
+    basePath: "",
+    publicBase: "",
+  };
+  const { body } = await collectWhole(egress, document, ({ status }) =>
+    status === 200
+      ? undefined
+      : new Problem("upstream_invalid", { detail: `the document is answered with status ${status}` }),
   );
-  return promise;
+  return body;
 }

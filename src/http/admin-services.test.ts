@@ -42,6 +42,7 @@ async function stage(offers: Surface | Problem = surfaceOf({ tools: [toolOf("put
     now: () => new Date(0),
     pins: pins as never,
     upstreams: { stopService: async () => 0, surfaceChanged: (name: string) => void told.push(`changed ${name}`) },
+    silentSince: (name: string) => (name === "github" ? new Date(0) : undefined),
     test: async () => ({ ok: true }),
     async editRules(edit: (document: ReturnType<typeof parseDocument>) => void) {
       const document = parseDocument(text);
@@ -80,6 +81,19 @@ describe("service.add of an MCP server", () => {
     assert.match(text(), /command: npx/);
     assert.match(text(), /args: \[ -y, server@1\.2\.3, stdio \]/);
     assert.match(text(), /write: \{ effect: write, tools: \[ put \] \}/);
+  });
+
+  test("`service list` says which server lists go without, since when", async () => {
+    const { run } = await stage();
+    for (const name of ["demo", "github"]) await run("service.add", { name, mcp: "npx:server@1.2.3", args: [] });
+    const { services } = (await run("service.list", {})) as { readonly services: readonly JsonObject[] };
+    assert.deepEqual(
+      services.map((one) => [one["name"], one["silent_since"]]),
+      [
+        ["demo", undefined],
+        ["github", new Date(0).toISOString()],
+      ],
+    );
   });
 
   test("with tools: it is not started", async () => {

@@ -24,8 +24,12 @@ export interface ServiceActionsDeps {
   /** Fetches the credential and reaches the service once; a recorded call. */
   readonly test: (service: string) => Promise<ServiceTest>;
   readonly pins: Pick<Pins, "list" | "forget">;
+  /** Since when listings go without a server that did not answer in time. */
+  readonly silentSince: (service: string) => Date | undefined;
   /** Starts an MCP server and lists what it offers. */
   readonly look: LookAtServer;
+  /** Ends the sign-ins at an MCP server, while the file still has it. */
+  readonly forgetLogins: (service: string, by: string) => Promise<void>;
   readonly now: () => Date;
 }
 
@@ -62,7 +66,13 @@ export function serviceActions(deps: ServiceActionsDeps): readonly AdminAction[]
   const withPins = (service: ServiceConfig) => {
     if (service.kind !== "mcp") return shown(service);
     const held = deps.pins.list(service.name).filter(({ state }) => state === "held");
-    return { ...shown(service), held_items: held.map(({ kind, name, why }) => ({ kind, name, why: why ?? null })) };
+    const silent = deps.silentSince(service.name)?.toISOString();
+    const notes = silent === undefined ? {} : { silent_since: silent };
+    return {
+      ...shown(service),
+      ...notes,
+      held_items: held.map(({ kind, name, why }) => ({ kind, name, why: why ?? null })),
+    };
   };
   const remove = async (name: string) => {
     await deps.editRules((document) => void removeService(document, name));
@@ -115,8 +125,9 @@ export function serviceActions(deps: ServiceActionsDeps): readonly AdminAction[]
     {
       name: "service.remove",
       proof: "owner",
-      async run(args) {
+      async run(args, by) {
         const { name } = find(textArgument(args, "name"));
+        await deps.forgetLogins(name, by);
         await remove(name);
         return { removed: name };
       },

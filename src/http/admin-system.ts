@@ -104,13 +104,14 @@ async function status({
 }
 
 function describeServer(server: UpstreamStatus): object {
-  const { startedAt, era, mode, limits, failure, ...rest } = server;
+  const { startedAt, era, mode, limits, failure, silentSince, ...rest } = server;
   return {
     ...rest,
     era: era ?? null,
     mode: mode ?? null,
     limits: limits ?? null,
     failure: failure ?? null,
+    silent_since: silentSince?.toISOString() ?? null,
     started_at: startedAt.toISOString(),
   };
 }

@@ -1,3 +1,4 @@
+import { agentPrincipal } from "./agent-principal.ts";
 import { DEFAULT_ENVIRONMENT, parseApiKey } from "./api-key.ts";
 import type { ApiKeys, LiveKey } from "./api-keys.ts";
 import type { Principal } from "./principal.ts";
@@ -82,23 +83,12 @@ export function createAuthenticator(deps: {
     if (agent === undefined) return refused("unknown_agent", key);
     if (key.environment !== (agent.environment ?? DEFAULT_ENVIRONMENT)) return refused("environment_mismatch", key);
     deps.keys.used(key, now);
-    return { ok: true, principal: principalOf(key, agent, request) };
+    return { ok: true, principal: agentPrincipal(agent, request, proofOf(key)) };
   };
 }
 
-function principalOf(key: LiveKey, agent: AgentFacts, request: AuthenticationRequest): Principal {
-  return {
-    agent: key.agent,
-    client: key.id,
-    user: undefined,
-    tenant: agent.tenant,
-    environment: agent.environment,
-    purpose: request.purpose,
-    task: request.task,
-    ip: request.ip,
-    ...(key.scopes === undefined ? {} : { scopes: key.scopes }),
-    token: { kind: "api_key", id: key.id, expiresAt: key.expiresAt },
-  };
+function proofOf({ agent, id, scopes, expiresAt }: LiveKey): Parameters<typeof agentPrincipal>[2] {
+  return { agent, client: id, scopes, token: { kind: "api_key", id, expiresAt } };
 }
 
 function faultOfForm(token: string): AuthenticationFault {

@@ -1,3 +1,4 @@
+import { agentPrincipal } from "./agent-principal.ts";
 import type { AgentFacts, Authentication, AuthenticationRequest } from "./authenticate.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
 import type { ForeignTokens } from "./foreign-tokens.ts";
@@ -54,20 +55,8 @@ export function createCertificateAuthenticator(deps: {
     if (deps.tokens.isDenied(id)) return refused("revoked", certificate, agent);
     const client = `mtls:${printable(identity)}`;
     deps.tokens.seen({ id, kind: "certificate", agent: agent.name, client, expiresAt }, now);
-    return {
-      ok: true,
-      principal: {
-        agent: agent.name,
-        client,
-        user: undefined,
-        tenant: agent.tenant,
-        environment: agent.environment,
-        purpose: request.purpose,
-        task: request.task,
-        ip: request.ip,
-        token: { kind: "certificate", id, expiresAt },
-      },
-    };
+    const token = { kind: "certificate", id, expiresAt } as const;
+    return { ok: true, principal: agentPrincipal(agent, request, { agent: agent.name, client, token }) };
   };
 }
 

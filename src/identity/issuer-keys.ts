@@ -1,16 +1,16 @@
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 import { parseStrictJson } from "../base/strict-json.ts";
-import type { TrustedIssuerConfig } from "../config/schema.ts";
+import type { IssuerConfig } from "../config/schema.ts";
 
 /** Reads the document with an issuer's public keys, from wherever the file says. @throws what went wrong. */
-export type FetchKeys = (issuer: TrustedIssuerConfig) => Promise<Uint8Array>;
+export type FetchKeys = (issuer: IssuerConfig) => Promise<Uint8Array>;
 
 /** The public keys of trusted issuers, fetched when they are first needed. */
 export interface IssuerKeys {
   /** @throws where there are none to be had: nobody is let in then. */
-  current(issuer: TrustedIssuerConfig, now: Date): Promise<JWTVerifyGetKey>;
+  current(issuer: IssuerConfig, now: Date): Promise<JWTVerifyGetKey>;
   /** For a token whose key is not among the current ones: fetched anew, though not at every such token. */
-  renewed(issuer: TrustedIssuerConfig, now: Date): Promise<JWTVerifyGetKey>;
+  renewed(issuer: IssuerConfig, now: Date): Promise<JWTVerifyGetKey>;
 }
 
 /** Keys are fetched again after this long: 10 minutes. */
@@ -30,8 +30,8 @@ interface Held {
 
 /** Keeps the keys in memory, for as long as the issuer's entry in the rules is the same one. */
 export function createIssuerKeys(fetchKeys: FetchKeys): IssuerKeys {
-  const held = new WeakMap<TrustedIssuerConfig, Held>();
-  const stateOf = (issuer: TrustedIssuerConfig): Held => {
+  const held = new WeakMap<IssuerConfig, Held>();
+  const stateOf = (issuer: IssuerConfig): Held => {
     const known = held.get(issuer);
     if (known !== undefined) return known;
     const state: Held = { keys: undefined, fetchedAt: 0, attemptedAt: Number.NEGATIVE_INFINITY, pending: undefined };
@@ -39,7 +39,7 @@ export function createIssuerKeys(fetchKeys: FetchKeys): IssuerKeys {
     return state;
   };
 
-  const fetchAnew = async (issuer: TrustedIssuerConfig, state: Held, nowMs: number): Promise<JWTVerifyGetKey> => {
+  const fetchAnew = async (issuer: IssuerConfig, state: Held, nowMs: number): Promise<JWTVerifyGetKey> => {
     try {
       // Loaded when it is needed, so that a start without such issuers does not wait for it.
       const { createLocalJWKSet } = await import("jose");
@@ -54,7 +54,7 @@ export function createIssuerKeys(fetchKeys: FetchKeys): IssuerKeys {
     }
   };
 
-  const keysOf = async (issuer: TrustedIssuerConfig, now: Date, freshMs: number): Promise<JWTVerifyGetKey> => {
+  const keysOf = async (issuer: IssuerConfig, now: Date, freshMs: number): Promise<JWTVerifyGetKey> => {
     const state = stateOf(issuer);
     const nowMs = now.getTime();
     if (state.pending !== undefined) return state.pending;

@@ -22,6 +22,8 @@ export interface Principal {
   readonly ip: string;
   /** What the caller says it acts for in this call; checked before anything runs, and never more than it has. */
   readonly stated?: StatedContext | undefined;
+  /** What its token was issued for: a call that states anything else is refused. */
+  readonly signed?: SignedContext | undefined;
   /** Patterns over `service:operation` that its token is narrowed to. Absent: all that the agent may do. */
   readonly scopes?: readonly string[] | undefined;
   readonly token: { readonly kind: TokenKind; readonly id: string; readonly expiresAt: Date };
@@ -31,6 +33,12 @@ export interface Principal {
 export interface StatedContext {
   readonly tenant?: string | undefined;
   readonly role?: string | undefined;
+}
+
+/** Context that a token was issued for (RFC 9396), each part of which holds for all of its calls. */
+export interface SignedContext extends StatedContext {
+  readonly purpose?: string | undefined;
+  readonly task?: string | undefined;
 }
 
 /** The same caller with what this call states besides. What was stated before, in a header, stays where nothing else is. */

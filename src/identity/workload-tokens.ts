@@ -1,29 +1,17 @@
 import type { JWTPayload } from "jose";
-import type { JsonObject } from "../base/json.ts";
-import { parseStrictJson } from "../base/strict-json.ts";
 import type { ClaimMapping, TrustedIssuerConfig } from "../config/schema.ts";
+import { agentPrincipal } from "./agent-principal.ts";
 import { hashKey } from "./api-key.ts";
 import type { AgentFacts, Authentication, KillInForce } from "./authenticate.ts";
 import type { CallerProof, TokenVerifier } from "./authenticate-caller.ts";
 import type { ForeignTokens } from "./foreign-tokens.ts";
 import type { IssuerKeys } from "./issuer-keys.ts";
 import type { Principal } from "./principal.ts";
+import { CLOCK_TOLERANCE_SECONDS, isJwt, issuerNamedBy, verifyIssuerToken } from "./verify-issuer-token.ts";
 
-/** Characters; what is longer is not even decoded. */
-const TOKEN_LENGTH_LIMIT = 16 * 1024;
-/** Seconds by which clocks may differ. */
-const CLOCK_TOLERANCE_SECONDS = 60;
 /** Verified tokens in memory; the one verified first makes room. */
 const VERIFIED_LIMIT = 10_000;
-/** Asymmetric ones alone: what signs must not be what anybody can read. */
-const ALGORITHMS = [
-  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
-  ...["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
-];
-/** What would lead us to somebody else's key, or to a meaning that we do not know (RFC 7515 §4.1). */
-const REFUSED_HEADERS = ["jku", "x5u", "jwk", "x5c", "crit", "b64"];
 const TYPES = ["jwt", "at+jwt"];
-const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
 /** A token whose signature and claims held, as long as its issuer's entry in the rules is the same one. */
 interface Verified {
@@ -55,13 +43,13 @@ export function createWorkloadTokens(deps: WorkloadTokensDeps): TokenVerifier {
   const verified = new Map<string, Verified>();
   return {
     verify(token, proof) {
-      if (token.length > TOKEN_LENGTH_LIMIT || !JWT.test(token)) return undefined;
+      if (!isJwt(token)) return undefined;
       const hash = hashKey(token);
       const known = verified.get(hash);
       if (known !== undefined && deps.issuers().get(known.issuer.name) === known.issuer) {
         return admit(deps, known, proof);
       }
-      const issuer = issuerOf(token, deps.issuers());
+      const issuer = issuerNamedBy(token, deps.issuers());
       if (issuer === undefined) return undefined;
       return verifyToken(deps.keys, { token, hash, issuer, now: proof.now }).then((result) => {
         if ("fault" in result) return refused(result.fault);
@@ -80,36 +68,10 @@ function admit(deps: WorkloadTokensDeps, token: Verified, proof: CallerProof): A
   if (now.getTime() >= expiresAt.getTime() + CLOCK_TOLERANCE_SECONDS * 1_000) return refused("expired", token);
   const agent = deps.agentOf(name);
   if (agent === undefined) return refused("unknown_agent", token);
-  const principal: Principal = {
-    agent: name,
-    client,
-    user: undefined,
-    tenant: agent.tenant,
-    environment: agent.environment,
-    purpose: proof.purpose,
-    task: proof.task,
-    ip: proof.ip,
-    token: { kind: "workload", id, expiresAt },
-  };
+  const principal = agentPrincipal(agent, proof, { agent: name, client, token: { kind: "workload", id, expiresAt } });
   if (deps.tokens.isDenied(id)) return { ...refused("revoked", token), kill: deps.killOf(principal) };
   deps.tokens.seen({ id, kind: "workload", agent: name, client, expiresAt }, now);
   return { ok: true, principal };
-}
-
-/** The issuer that a token names, believed only when one of its keys has signed it. */
-function issuerOf(token: string, issuers: ReadonlyMap<string, TrustedIssuerConfig>): TrustedIssuerConfig | undefined {
-  if (issuers.size === 0) return undefined;
-  const iss = decodePart(token, 1)?.["iss"];
-  for (const issuer of issuers.values()) if (issuer.issuer === iss) return issuer;
-  return undefined;
-}
-
-/** The header (0) or the claims (1) of a JWT, unverified; `undefined` for what is none. */
-function decodePart(token: string, part: 0 | 1): JsonObject | undefined {
-  const text = Buffer.from(token.split(".")[part] ?? "", "base64url");
-  const parsed = parseStrictJson(text);
-  const { value } = parsed.ok ? parsed : { value: null };
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
 }
 
 interface Presented {
@@ -119,54 +81,23 @@ interface Presented {
   readonly now: Date;
 }
 
-/** Never rejects: whatever goes wrong is a fault, and nobody is let in. */
-async function verifyToken(keys: IssuerKeys, presented: Presented): Promise<Verification> {
-  const { token, hash, issuer, now } = presented;
-  try {
-    const header = decodePart(token, 0);
-    if (header === undefined || typeof header["alg"] !== "string") return { fault: "malformed" };
-    if (REFUSED_HEADERS.some((name) => Object.hasOwn(header, name))) return { fault: "header_not_allowed" };
-    const { typ = "JWT" } = header;
-    if (typeof typ !== "string" || !TYPES.includes(typ.toLowerCase())) return { fault: "wrong_type" };
-    const payload = await verifySignature(keys, presented);
-    if (typeof payload.exp !== "number") return { fault: "no_expiry" };
-    if (payload.iat !== undefined && payload.iat > now.getTime() / 1_000 + CLOCK_TOLERANCE_SECONDS) {
-      return { fault: "not_yet_valid" };
-    }
-    const agents = new Set(issuer.agents.filter((mapping) => holds(mapping, payload)).map(({ agent }) => agent));
-    const [agent] = agents;
-    if (agent === undefined) return { fault: "no_agent" };
-    if (agents.size > 1) return { fault: "several_agents" };
-    const subject = typeof payload.sub === "string" ? payload.sub : "";
-    return {
-      id: `wlt_${hash.slice(0, 32)}`,
-      issuer,
-      agent,
-      client: `workload:${issuer.name}#${printable(subject)}`,
-      expiresAt: new Date(payload.exp * 1_000),
-    };
-  } catch (error) {
-    return { fault: faultOf(error) };
-  }
-}
-
-async function verifySignature(keys: IssuerKeys, { token, issuer, now }: Presented): Promise<JWTPayload> {
-  const options = {
-    issuer: issuer.issuer,
-    audience: [...issuer.audience],
-    algorithms: ALGORITHMS,
-    clockTolerance: CLOCK_TOLERANCE_SECONDS,
-    currentDate: now,
-    requiredClaims: ["exp"],
+async function verifyToken(keys: IssuerKeys, { token, hash, issuer, now }: Presented): Promise<Verification> {
+  const { audience } = issuer;
+  const result = await verifyIssuerToken(keys, { token, issuer, audience, types: TYPES, defaultType: "JWT", now });
+  if ("fault" in result) return result;
+  const { claims } = result;
+  const agents = new Set(issuer.agents.filter((mapping) => holds(mapping, claims)).map(({ agent }) => agent));
+  const [agent] = agents;
+  if (agent === undefined) return { fault: "no_agent" };
+  if (agents.size > 1) return { fault: "several_agents" };
+  const subject = typeof claims.sub === "string" ? claims.sub : "";
+  return {
+    id: `wlt_${hash.slice(0, 32)}`,
+    issuer,
+    agent,
+    client: `workload:${issuer.name}#${printable(subject)}`,
+    expiresAt: new Date(Number(claims.exp) * 1_000),
   };
-  // Loaded when it is needed, so that a start without such issuers does not wait for it.
-  const { errors, jwtVerify } = await import("jose");
-  try {
-    return (await jwtVerify(token, await keys.current(issuer, now), options)).payload;
-  } catch (error) {
-    if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-    return (await jwtVerify(token, await keys.renewed(issuer, now), options)).payload;
-  }
 }
 
 function holds({ claims }: ClaimMapping, payload: JWTPayload): boolean {
@@ -195,14 +126,6 @@ const SUBJECT_LIMIT = 256;
 function printable(subject: string): string {
   const short = subject.length > SUBJECT_LIMIT ? hashKey(subject) : subject.toWellFormed();
   return short.replaceAll(/[^\x21-\x7e]+/g, (text) => encodeURIComponent(text));
-}
-
-/** One word for the evidence. The codes are those of `jose`. */
-function faultOf(error: unknown): string {
-  const { code, claim } = error as { readonly code?: unknown; readonly claim?: unknown };
-  if (typeof code !== "string" || !code.startsWith("ERR_J")) return "keys_unavailable";
-  if (code === "ERR_JWT_EXPIRED") return "expired";
-  return typeof claim === "string" ? `claim_${claim.slice(0, 32)}` : code.slice(0, 64).toLowerCase();
 }
 
 function refused(reason: string, token?: Verified): Extract<Authentication, { ok: false }> {

@@ -7,6 +7,7 @@ import { createBroker } from "../broker/create-broker.ts";
 import type { Relay, UpstreamCall } from "../broker/upstream-call.ts";
 import type { McpServiceConfig, OperationConfig } from "../config/schema.ts";
 import { agent, mcpService, NOON, operation, principal, role, service, snapshotOf } from "../policy/policy.testing.ts";
+import { createSilentServers } from "../upstreams/silent-servers.ts";
 import type { Surface } from "../upstreams/surface.ts";
 import type { Upstreams } from "../upstreams/upstreams.ts";
 import { createKeyring } from "../vault/keyring.ts";
@@ -138,6 +139,7 @@ export function stageFace(
     turns: createTurns(),
     states: createRequestStates(createKeyring({ homeId: "h", homeKey: Buffer.alloc(32, 1) })),
     upstreams: {
+      silent: createSilentServers(),
       async surface(service, principal, relay) {
         const { name } = service.config;
         if (isReal(name)) return servers!.upstreams.surface(service, principal, relay);

@@ -18,7 +18,7 @@ export interface FaceDeps {
   readonly server: ServerIdentity;
   readonly snapshot: () => Snapshot;
   readonly now: () => Date;
-  readonly upstreams: Pick<Upstreams, "surface" | "listen" | "endSession">;
+  readonly upstreams: Pick<Upstreams, "surface" | "listen" | "endSession" | "silent">;
   readonly broker: Pick<Broker, "call">;
   readonly budget: ByteBudget;
   /** Large answers are written into their messages one per turn of the event loop. */

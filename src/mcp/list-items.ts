@@ -47,7 +47,7 @@ export async function listOne(
 ): Promise<Listing> {
   const { principal } = context;
   const service = findMcpService(deps.snapshot(), principal, name);
-  const { offered } = await collectSurfaces(deps, context, service === undefined ? [] : [service]);
+  const { offered } = await collectSurfaces(deps, context, service === undefined ? [] : [service], "named");
   const [only] = offered;
   if (only === undefined) throw asRpcError(new Problem("upstream_unreachable"), context.requestId);
   return { items: callable(deps, context, only.service, only.surface, list), complete: true };
@@ -60,7 +60,7 @@ export async function listOne(
  */
 export async function listAll(deps: FaceDeps, context: DispatchContext, list: ItemList): Promise<Listing> {
   const services = mcpServicesFor(deps.snapshot(), context.principal);
-  const { offered, complete } = await collectSurfaces(deps, context, services);
+  const { offered, complete } = await collectSurfaces(deps, context, services, "all");
   const items: JsonObject[] = [];
   for (const { service, surface } of offered) {
     const own = exposed(service, surface, list, callable(deps, context, service, surface, list));

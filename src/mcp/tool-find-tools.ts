@@ -80,7 +80,7 @@ async function search(
   if (only !== undefined && services.length === 0) {
     throw new Problem("unknown_service", { detail: `there is no MCP server \`${only.slice(0, 64)}\`` });
   }
-  const { offered } = await collectSurfaces(deps, context, services);
+  const { offered } = await collectSurfaces(deps, context, services, only === undefined ? "all" : "named");
   const tools = offered.flatMap(({ service, surface }) =>
     exposed(service, surface, TOOLS, callable(deps, context, service, surface, TOOLS)),
   );

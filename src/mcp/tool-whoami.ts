@@ -1,4 +1,5 @@
 import type { JsonObject } from "../base/json.ts";
+import type { SignedContext } from "../identity/principal.ts";
 import type { Snapshot } from "../policy/snapshot.ts";
 import { structured, type Tool } from "./tool.ts";
 import { noArguments } from "./tool-arguments.ts";
@@ -13,6 +14,7 @@ const OUTPUT = {
     environment: { type: ["string", "null"] },
     purposes: { type: "array", items: { type: "string" } },
     token: { type: "object" },
+    context: { type: "object", description: "What your token is for; a call that states anything else is denied" },
     scopes: { type: "array", items: { type: "string" } },
     limits: { type: "array", items: { type: "object" } },
   },
@@ -44,9 +46,14 @@ export function createWhoamiTool(deps: { readonly snapshot: () => Snapshot }): T
         environment: principal.environment ?? null,
         purposes: agent?.config.purposes ?? [],
         token: { kind: principal.token.kind, expires_at: principal.token.expiresAt.toISOString() },
+        ...(principal.signed === undefined ? {} : { context: contextOf(principal.signed) }),
         ...(principal.scopes === undefined ? {} : { scopes: [...principal.scopes] }),
         limits: rates,
       });
     },
   };
+}
+
+function contextOf(signed: SignedContext): JsonObject {
+  return Object.fromEntries(Object.entries(signed).filter(([, value]) => value !== undefined)) as JsonObject;
 }

@@ -315,3 +315,44 @@ test("a server that is slow to start is left out of the list, and told of when i
   await new Promise((settled) => setImmediate(settled));
   assert.deepEqual(pushed.at(-1)?.["method"], "notifications/tools/list_changed");
 });
+
+test("a server that does not answer delays one list, not the next ones; when it comes it is told of once, and listed", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { ask, surfaces, deps } = stageFace();
+  const { promise, resolve } = Promise.withResolvers<ReturnType<typeof surfaceOf>>();
+  surfaces.set("repo", promise);
+  const { session, pushed } = stageSession();
+  const first = ask("tools/list", {}, { ...LEGACY, session });
+  await new Promise((settled) => setImmediate(settled));
+  t.mock.timers.tick(8_000);
+  await first;
+  assert.deepEqual(deps.upstreams.silent.since("repo", deps.now()), deps.now());
+  for (const era of [LEGACY, LEGACY, {}]) {
+    const list = await ask("tools/list", {}, { ...era, session });
+    assert.deepEqual(names(list).slice(2), ["other__get_issue"]);
+  }
+  assert.equal((await ask("tools/list"))["ttlMs"], 1_000);
+  assert.match(
+    JSON.stringify(await ask("tools/call", { name: "doorward_find_tools", arguments: { query: "" } })),
+    /other__/,
+  );
+  resolve(surfaceOf({ tools: [toolOf("get_issue")] }));
+  await new Promise((settled) => setImmediate(settled));
+  assert.equal(pushed.filter(({ method }) => method === "notifications/tools/list_changed").length, 2);
+  assert.equal(deps.upstreams.silent.since("repo", deps.now()), undefined);
+  assert.ok(names(await ask("tools/list")).includes("repo__get_issue"));
+});
+
+test("who names a silent server waits for it", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { ask, surfaces, deps } = stageFace();
+  const { promise, resolve } = Promise.withResolvers<ReturnType<typeof surfaceOf>>();
+  surfaces.set("repo", promise);
+  deps.upstreams.silent.gaveUp({ service: "repo", agent: "bot" }, deps.now());
+  const alone = ask("tools/list", {}, { service: "repo" });
+  const search = ask("tools/call", { name: "doorward_find_tools", arguments: { query: "", service: "repo" } });
+  await new Promise((settled) => setImmediate(settled));
+  resolve(surfaceOf({ tools: [toolOf("get_issue")] }));
+  assert.deepEqual(names(await alone), ["get_issue"]);
+  assert.match(JSON.stringify(await search), /repo__get_issue/);
+});

@@ -48,37 +48,41 @@ export function createUpstreamFace(
   own: Dispatch,
   ownTools: ReadonlySet<string>,
 ): Dispatch {
+  const parts: FaceParts = { deps, subscriptions, own };
   return (request, context) => {
-    if (context.service !== undefined) return serveService(deps, subscriptions, own, request, context);
+    if (context.service !== undefined) return serveService(parts, request, context);
     const { method, params } = request;
     if (method === "tools/call") {
       const { name } = params;
       // The way of Doorward's own tools stays as short as it is without any upstream.
       if (typeof name !== "string" || ownTools.has(name)) return own(request, context);
-      return callTool(deps, own, request, context, name);
+      return callTool(parts, request, context, name);
     }
-    return serveAll(deps, subscriptions, own, request, context);
+    return serveAll(parts, request, context);
   };
 }
 
-async function serveAll(
-  deps: FaceDeps,
-  subscriptions: Subscriptions,
-  own: Dispatch,
-  request: RpcRequest,
-  context: DispatchContext,
-): Promise<object> {
+/** What each request is served with. */
+interface FaceParts {
+  readonly deps: FaceDeps;
+  readonly subscriptions: Subscriptions;
+  /** Doorward's own protocol core. */
+  readonly own: Dispatch;
+}
+
+async function serveAll(parts: FaceParts, request: RpcRequest, context: DispatchContext): Promise<object> {
+  const { deps, own } = parts;
   const { method, params } = request;
   const servers = mcpServicesFor(deps.snapshot(), context.principal);
   const list = ITEM_LISTS.get(method);
-  if (method === "tools/list") return listTools(deps, own, request, context, servers.length > 0);
+  if (method === "tools/list") return listTools(parts, request, context, servers.length > 0);
   if (servers.length === 0 && !isAnswered(method)) return own(request, context);
   if (list !== undefined) return listed(deps, context, list, params);
   if (method === "initialize" || method === "server/discover") {
     const answer = (await own(request, context)) as JsonObject;
     return { ...answer, capabilities: CAPABILITIES, instructions: answer["instructions"] + AGGREGATE_INSTRUCTIONS };
   }
-  return (await serveRequest(deps, subscriptions, request, context)) ?? own(request, context);
+  return (await serveRequest(parts, request, context)) ?? own(request, context);
 }
 
 /** Requests that name an item are refused by the broker, on record, also to those who may use no server. */
@@ -88,8 +92,7 @@ function isAnswered(method: string): boolean {
 
 /** Doorward's own tools, then those of the servers. Who may use no server is not shown how to search them. */
 async function listTools(
-  deps: FaceDeps,
-  own: Dispatch,
+  { deps, own }: FaceParts,
   request: RpcRequest,
   context: DispatchContext,
   hasServers: boolean,
@@ -101,19 +104,14 @@ async function listTools(
   return { ...answer, tools: [...answer.tools, ...items], ...ttl };
 }
 
-async function serveService(
-  deps: FaceDeps,
-  subscriptions: Subscriptions,
-  own: Dispatch,
-  request: RpcRequest,
-  context: DispatchContext,
-): Promise<object> {
+async function serveService(parts: FaceParts, request: RpcRequest, context: DispatchContext): Promise<object> {
+  const { deps, own } = parts;
   const { method, params } = request;
   const list = ITEM_LISTS.get(method);
   if (list !== undefined) return listed(deps, context, list, params);
   switch (method) {
     case "tools/call":
-      return callTool(deps, own, request, context, textParam(params, "name"));
+      return callTool(parts, request, context, textParam(params, "name"));
     case "initialize":
       // Doorward's own core judges the message, and says which revision is spoken.
       return introduce(deps, context, (await own(request, context)) as JsonObject);
@@ -121,7 +119,7 @@ async function serveService(
       if (context.era === "legacy") return own(request, context);
       return introduce(deps, context, { supportedVersions: MODERN_VERSIONS });
     default:
-      return (await serveRequest(deps, subscriptions, request, context)) ?? own(request, context);
+      return (await serveRequest(parts, request, context)) ?? own(request, context);
   }
 }
 
@@ -163,8 +161,7 @@ async function listed(deps: FaceDeps, context: DispatchContext, list: ItemList, 
 }
 
 async function callTool(
-  deps: FaceDeps,
-  own: Dispatch,
+  { deps, own }: FaceParts,
   request: RpcRequest,
   context: DispatchContext,
   shown: string,
@@ -191,8 +188,7 @@ const ITEM_METHODS: ReadonlyMap<string, "name" | "uri" | "ref"> = new Map([
 
 /** @returns `undefined` for a method that is not of upstream servers, or not of this era. */
 async function serveRequest(
-  deps: FaceDeps,
-  subscriptions: Subscriptions,
+  { deps, subscriptions }: FaceParts,
   request: RpcRequest,
   context: DispatchContext,
 ): Promise<object | undefined> {

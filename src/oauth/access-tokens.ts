@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { AuthorizationDetails } from "./authorization-details.ts";
 import type { LoadToken } from "./load-token.ts";
 
 /** What access tokens and refresh tokens begin with, so that secret scanners and people recognise one. */
@@ -23,6 +24,8 @@ export interface LiveToken {
   readonly audience: string;
   /** Patterns over `service:operation`; none: nothing. */
   readonly scopes: readonly string[];
+  /** What it was issued for beside (RFC 9396); what they leave of the scopes stands in `scopes`. */
+  readonly details: AuthorizationDetails | undefined;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
   /** Thumbprint of the key that it is bound to (RFC 9449). */

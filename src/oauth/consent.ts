@@ -2,6 +2,12 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Client, Interaction, Provider } from "oidc-provider";
 import { Problem } from "../base/problem.ts";
+import {
+  type AuthorizationDetails,
+  detailsOnWire,
+  parseAuthorizationDetails,
+  scopesLeft,
+} from "./authorization-details.ts";
 import type { OAuthClients } from "./oauth-clients.ts";
 import { html, PAGE_HEADERS, page } from "./pages.ts";
 import { hasRole, type Person } from "./person.ts";
@@ -14,6 +20,7 @@ export interface ConsentDeps {
   readonly clients: Pick<OAuthClients, "find">;
   /** 32 bytes. */
   readonly formKey: Buffer;
+  readonly publicUrl: () => string;
   readonly refreshTtlSeconds: () => number;
   /** Puts the answer on record; without that nothing is granted. */
   readonly record: (answer: ConsentAnswer) => Promise<void>;
@@ -26,6 +33,7 @@ export interface ConsentAnswer {
   readonly agent: string | undefined;
   readonly redirect: string | undefined;
   readonly scopes: readonly string[];
+  readonly details: AuthorizationDetails | undefined;
 }
 
 /** Where oidc-provider sends a browser whose person must say something. */
@@ -54,9 +62,11 @@ export async function serveConsent(
   if (person === undefined) return toLogin(deps, request, response);
   const client = await provider.Client.find(String(interaction.params["client_id"]));
   if (client === undefined) throw new Problem("not_found");
+  const details = detailsOf(interaction, deps.publicUrl());
   const token = formToken(deps.formKey, interaction.uid, person);
   if (request.method === "GET") {
-    return sendPage(response, "Let a program act for you?", question(deps, { interaction, client, person, token }));
+    const asked = { interaction, client, person, token, details };
+    return sendPage(response, "Let a program act for you?", question(deps, asked));
   }
   if (request.method !== "POST") throw new Problem("method_not_allowed");
   const form = new URLSearchParams(body);
@@ -70,8 +80,9 @@ export async function serveConsent(
   }
   const redirect = textOf(interaction.params["redirect_uri"]);
   const agent = deps.clients.find(client.clientId)?.agent;
-  await deps.record({ answer, person, client: client.clientId, agent, redirect, scopes });
-  const result = answer === "granted" ? await grant(provider, { interaction, client, person, scopes }) : DENIED;
+  await deps.record({ answer, person, client: client.clientId, agent, redirect, scopes, details });
+  const result =
+    answer === "granted" ? await grant(provider, { interaction, client, person, scopes, details }) : DENIED;
   await provider.interactionFinished(view, response, result, { mergeWithLastSubmission: false });
 }
 
@@ -109,11 +120,15 @@ interface Asked {
   readonly client: Client;
   readonly person: Person;
   readonly token: string;
+  readonly details: AuthorizationDetails | undefined;
 }
 
-function question({ clients, refreshTtlSeconds }: ConsentDeps, { interaction, client, person, token }: Asked) {
+function question(
+  { clients, refreshTtlSeconds }: ConsentDeps,
+  { interaction, client, person, token, details = {} }: Asked,
+) {
   const redirect = textOf(interaction.params["redirect_uri"]);
-  const scopes = scopesOf(interaction);
+  const scopes = scopesLeft(scopesOf(interaction), details);
   const agent = clients.find(client.clientId)?.agent;
   const all = scopes.includes(EVERYTHING);
   const what = all
@@ -133,27 +148,49 @@ function question({ clients, refreshTtlSeconds }: ConsentDeps, { interaction, cl
 <dt>Program</dt><dd>${plain(client.clientName ?? client.clientId)}<br><code>${client.clientId}</code></dd>
 ${where}
 <dt>What it may do</dt><dd>${what}</dd>
+${contextOf(details)}
 <dt>How long</dt><dd>Until you or the owner end it, or ${String(days)} days after its last use.</dd>
 <dt>You are</dt><dd>${person.name}</dd></dl>
 <form method="post"><input type="hidden" name="token" value="${token}">
 <button name="answer" value="deny">No</button><button name="answer" value="allow">Let it act</button></form>`;
 }
 
+/** What a token is bound to beside its operations, in words. */
+function contextOf({ purpose, task, tenant, role, locations }: AuthorizationDetails) {
+  const lines = [
+    ["for the purpose", purpose],
+    ["for the task", task],
+    ["for the tenant", tenant],
+    ["in the role", role],
+    ["at", locations?.join(", ")],
+  ].flatMap(([what, value]) => (value === undefined ? [] : [html`<li>${what!} <code>${value}</code></li>`]));
+  if (lines.length === 0) return html``;
+  return html`<dt>Only</dt><dd><ul>${lines}</ul></dd>`;
+}
+
 async function grant(
   provider: Provider,
   asked: Omit<Asked, "token"> & { readonly scopes: readonly string[] },
 ): Promise<{ [field: string]: unknown }> {
-  const { interaction, client, person, scopes } = asked;
+  const { interaction, client, person, scopes, details } = asked;
   const granted = new provider.Grant({ accountId: person.id, clientId: client.clientId });
   for (const resource of [interaction.params["resource"]].flat()) {
     if (typeof resource === "string") granted.addResourceScope(resource, scopes.join(" "));
   }
+  for (const detail of details === undefined ? [] : detailsOnWire(details)) granted.addRar(detail);
   const grantId = await granted.save();
   return { login: { accountId: person.id, remember: false }, consent: { grantId } };
 }
 
 function scopesOf({ params }: Interaction): readonly string[] {
   return textOf(params["scope"])?.split(" ") ?? [];
+}
+
+function detailsOf({ params }: Interaction, publicUrl: string): AuthorizationDetails | undefined {
+  const text = textOf(params["authorization_details"]);
+  const read = text === undefined ? undefined : parseAuthorizationDetails(text, publicUrl);
+  if (read?.ok === false) throw new Problem("invalid_request", { detail: read.problem });
+  return read?.details;
 }
 
 function formToken(key: Buffer, uid: string, { id, session }: Person): string {

@@ -1,10 +1,10 @@
 import type { Adapter, Payload } from "oidc-provider";
 import type { AuditLog } from "../audit/event.ts";
-import type { JsonObject } from "../base/json.ts";
+import type { JsonObject, JsonValue } from "../base/json.ts";
 import { type AccessTokens, hashToken, type LiveToken, tokenId } from "./access-tokens.ts";
 import type { OAuthClients } from "./oauth-clients.ts";
 import type { OAuthStore } from "./oauth-store.ts";
-import { liveTokenOf, parentOf, type RecordSeal } from "./record-seal.ts";
+import { liveTokenOf, parentOf, type RecordSeal, userOf, voucherOf } from "./record-seal.ts";
 
 /** Ended records are dropped after this many writes. */
 const PRUNE_EVERY = 500;
@@ -103,18 +103,24 @@ async function recordIssue({ audit, clients }: AdapterDeps, model: string, hash:
   await audit.append({
     type: "token.issued",
     agent: clients.find(client)?.agent,
-    user: text("accountId"),
+    user: userOf(payload),
     data: {
       kind: model === "RefreshToken" ? "refresh" : "oauth",
       token: tokenId(hash),
       client,
       audience: text("aud"),
       scope: text("scope"),
+      ...detailsIn(payload),
       bound: text("jkt") !== undefined ? "dpop" : text("x5t#S256") !== undefined ? "certificate" : undefined,
       parent: parentIdOf(payload),
+      issuer: voucherOf(payload),
       expires_at: new Date(Number(payload["exp"]) * 1_000).toISOString(),
     },
   });
+}
+
+function detailsIn({ rar }: Payload): { readonly authorization_details?: JsonValue } {
+  return rar === undefined ? {} : { authorization_details: rar as JsonValue };
 }
 
 function parentIdOf(payload: Payload): string | undefined {

@@ -13,11 +13,13 @@ import type { TokenSource } from "../identity/token-source.ts";
 import type { Keyring } from "../vault/keyring.ts";
 import { AccessTokens } from "./access-tokens.ts";
 import { createAddressQuota } from "./address-quota.ts";
+import { detailsOnWire } from "./authorization-details.ts";
 import { challenge } from "./challenge.ts";
 import { createDpopCheck } from "./check-dpop-proof.ts";
 import type { ConsentAnswer } from "./consent.ts";
 import { documentFetch, type FetchDocument } from "./document-fetch.ts";
 import { createDpopNonces } from "./dpop-nonces.ts";
+import type { AssertionDeps } from "./identity-assertion.ts";
 import { loadProvider } from "./load-provider.ts";
 import { createTokenLoader } from "./load-token.ts";
 import { OAuthClients } from "./oauth-clients.ts";
@@ -57,6 +59,8 @@ export interface AuthorizationServerDeps {
   readonly certificateOf: (request: IncomingMessage) => ClientCertificate | "refused" | undefined;
   /** For metadata of clients alone. */
   readonly fetchDocument: FetchDocument;
+  /** For assertions of the company's issuer. */
+  readonly assertions: Pick<AssertionDeps, "keys" | "peopleIssuer">;
   readonly fault: (error: unknown, requestId: string) => void;
   readonly now: () => Date;
 }
@@ -93,6 +97,7 @@ export async function createAuthorizationServer(deps: AuthorizationServerDeps): 
       certificateOf: (ctx) => certificateIn(deps.certificateOf(originalRequest(ctx.req))),
       fetch: documentFetch(deps.fetchDocument),
       mayFetch: () => strangers.take(underWay.getStore()?.ip ?? "", now()) === undefined,
+      assertions: deps.assertions,
       around: recorder.around,
       failed: recorder.failed,
       now,
@@ -119,6 +124,7 @@ export async function createAuthorizationServer(deps: AuthorizationServerDeps): 
         persons: deps.persons,
         clients,
         formKey: keyring.deriveKey("oauth-consent-forms"),
+        publicUrl,
         refreshTtlSeconds: () => oauth().refreshTtlSeconds,
         record: recorder.consent,
       },
@@ -147,8 +153,8 @@ function rememberOne(
   let known: { readonly key: string; readonly provider: Promise<Provider> } | undefined;
   return () => {
     const issuer = publicUrl();
-    const { registration, clientDocuments } = oauth();
-    const key = JSON.stringify([issuer, registration === "off", clientDocuments]);
+    const { registration, clientDocuments, assertionIssuers } = oauth();
+    const key = JSON.stringify([issuer, registration === "off", clientDocuments, assertionIssuers !== undefined]);
     if (known?.key !== key) known = { key, provider: make(issuer) };
     const { provider } = known;
     // What could not be made is tried again by the next request.
@@ -221,14 +227,22 @@ function createRecorder(
         wait === undefined ? {} : { "retry-after": String(wait) },
       );
     },
-    async consent({ answer, person, client, agent, redirect, scopes }: ConsentAnswer): Promise<void> {
+    async consent({ answer, person, client, agent, redirect, scopes, details }: ConsentAnswer): Promise<void> {
       await audit.append({
         type: answer === "granted" ? "grant.issued" : "token.refused",
         ...(answer === "granted" ? {} : { code: "access_denied" }),
         request_id: circumstances().requestId,
         agent,
         user: person.id,
-        data: { kind: "consent", answer, client, redirect, scope: scopes.join(" "), session: person.session },
+        data: {
+          kind: "consent",
+          answer,
+          client,
+          redirect,
+          scope: scopes.join(" "),
+          authorization_details: details && detailsOnWire(details),
+          session: person.session,
+        },
       });
     },
   };

@@ -7,6 +7,8 @@ import type { ClientCertificate } from "../identity/client-certificate.ts";
 import type { Keyring } from "../vault/keyring.ts";
 import { ACCESS_PREFIX, type AccessTokens, REFRESH_PREFIX } from "./access-tokens.ts";
 import { type AdapterDeps, createAdapterFactory } from "./create-adapter.ts";
+import type { AssertionDeps } from "./identity-assertion.ts";
+import { ASSERTION_PARAMETERS, createAssertionGrant, JWT_BEARER, mayAssert } from "./identity-assertion-grant.ts";
 import { isClientSecret, type OAuthClients, TOKEN_EXCHANGE } from "./oauth-clients.ts";
 import { providerConfiguration } from "./provider-settings.ts";
 import { createTokenExchange, EXCHANGE_PARAMETERS } from "./token-exchange.ts";
@@ -21,6 +23,7 @@ export interface LoadProviderDeps {
   readonly fetch: (url: string) => Promise<Response>;
   /** Whether the caller of the request under way may make us fetch a document. */
   readonly mayFetch: () => boolean;
+  readonly assertions: Pick<AssertionDeps, "keys" | "peopleIssuer">;
   /** Wraps each request: what is recorded, counted and said of it. */
   readonly around: (ctx: Context, next: () => Promise<void>) => Promise<void>;
   /** Told of each error that oidc-provider answers with. */
@@ -53,6 +56,7 @@ export async function loadProvider(publicUrl: string, deps: LoadProviderDeps): P
     providerConfiguration({
       publicUrl,
       oauth: deps.oauth,
+      tokens,
       adapter: createAdapterFactory({ ...deps.adapter, invalidGrant: (why) => new errors.InvalidGrant(why) }),
       signingKey: signingKey(keyring.deriveKey("oauth-signing")),
       cookieKey: keyring.deriveKey("oauth-cookies"),
@@ -79,6 +83,12 @@ export async function loadProvider(publicUrl: string, deps: LoadProviderDeps): P
     return isClientSecret(this.clientSecret, presented);
   };
   const { default: validateDpop, checkDpopReplay } = await import("oidc-provider/lib/helpers/validate_dpop.js");
+  const proofOf = async (ctx: Context): Promise<string | undefined> => {
+    const proof = await validateDpop(provider, ctx);
+    if (proof === undefined) return undefined;
+    await checkDpopReplay(provider, ctx, proof, ctx.oidc.client?.clientId ?? "");
+    return proof.thumbprint;
+  };
   provider.registerGrantType(
     TOKEN_EXCHANGE,
     createTokenExchange({
@@ -88,20 +98,35 @@ export async function loadProvider(publicUrl: string, deps: LoadProviderDeps): P
       clients,
       publicUrl,
       now,
-      helpers: {
-        async proofOf(ctx) {
-          const proof = await validateDpop(provider, ctx);
-          if (proof === undefined) return undefined;
-          await checkDpopReplay(provider, ctx, proof, ctx.oidc.client?.clientId ?? "");
-          return proof.thumbprint;
-        },
-      },
+      helpers: { proofOf },
     }),
     EXCHANGE_PARAMETERS,
   );
+  if (deps.oauth().assertionIssuers !== undefined) {
+    allowAssertions(provider, clients);
+    const grant = createAssertionGrant({
+      provider,
+      errors,
+      publicUrl,
+      now,
+      proofOf,
+      certificateOf: (ctx) => deps.certificateOf(ctx)?.der.toString("base64"),
+      issuers: () => deps.oauth().assertionIssuers ?? new Map(),
+      ...deps.assertions,
+    });
+    provider.registerGrantType(JWT_BEARER, grant, ASSERTION_PARAMETERS);
+  }
   provider.use(deps.around);
   for (const event of ERROR_EVENTS) provider.on(event, deps.failed);
   return provider;
+}
+
+/** No client says of itself that it may: who may is for us to know, at each use. */
+function allowAssertions({ Client: { prototype } }: Provider, clients: OAuthClients): void {
+  const isAllowed = prototype.grantTypeAllowed;
+  prototype.grantTypeAllowed = function allowed(type) {
+    return type === JWT_BEARER ? mayAssert(clients, this) : isAllowed.call(this, type);
+  };
 }
 
 /** Puts before each token what people and secret scanners recognise; 256 random bits follow. */

@@ -4,7 +4,7 @@ import type { ListedToken, RevokedToken, TokenSource } from "../identity/token-s
 import { type AccessTokens, tokenId } from "./access-tokens.ts";
 import { agentNameOf, type OAuthClients } from "./oauth-clients.ts";
 import type { OAuthRecord, OAuthStore } from "./oauth-store.ts";
-import type { RecordSeal } from "./record-seal.ts";
+import { type RecordSeal, userOf } from "./record-seal.ts";
 
 const MODELS = ["AccessToken", "ClientCredentials", "RefreshToken"];
 
@@ -85,7 +85,7 @@ function listedToken(record: OAuthRecord, payload: Payload, names: ReadonlyMap<s
     kind: record.model === "RefreshToken" ? "refresh" : "oauth",
     agent: names.get(client) ?? "",
     client,
-    user: text("accountId"),
+    user: userOf(payload),
     scopes: text("scope")?.split(" "),
     issuedAt: new Date(Number(payload["iat"]) * 1_000),
     expiresAt: record.expiresAt ?? new Date(0),

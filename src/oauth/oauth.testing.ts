@@ -8,6 +8,7 @@ import type { OAuthConfig } from "../config/schema.ts";
 import { createAuthThrottle } from "../identity/auth-throttle.ts";
 import type { AgentFacts, Authentication } from "../identity/authenticate.ts";
 import type { ClientCertificate } from "../identity/client-certificate.ts";
+import { createIssuerKeys } from "../identity/issuer-keys.ts";
 import type { Principal } from "../identity/principal.ts";
 import { recordingAudit } from "../identity/recording-audit.testing.ts";
 import { tempStore } from "../identity/temp-store.testing.ts";
@@ -44,6 +45,7 @@ export async function stageOAuth(context: Pick<TestContext, "after">, given: Par
     config: OAuthConfig;
     skewMs: number;
     certificate: ClientCertificate | "refused" | undefined;
+    peopleIssuer: string | undefined;
   } = {
     person: ADA,
     config: {
@@ -55,6 +57,7 @@ export async function stageOAuth(context: Pick<TestContext, "after">, given: Par
     },
     skewMs: 0,
     certificate: undefined,
+    peopleIssuer: undefined,
   };
   const faults: unknown[] = [];
   context.after(() => {
@@ -79,6 +82,12 @@ export async function stageOAuth(context: Pick<TestContext, "after">, given: Par
         if (document === undefined) throw new Problem("upstream_unreachable");
         return Buffer.from(JSON.stringify(document));
       },
+      assertions: {
+        keys: createIssuerKeys(async ({ jwks }) =>
+          Buffer.from(JSON.stringify(documents.get(jwks.kind === "file" ? jwks.path : jwks.url.basePath))),
+        ),
+        peopleIssuer: () => state.peopleIssuer,
+      },
       fault: (error) => faults.push(error),
       now,
     });
@@ -89,7 +98,9 @@ export async function stageOAuth(context: Pick<TestContext, "after">, given: Par
     const path = request.url ?? "";
     const resource = path.startsWith("/api/") ? "/api" : path;
     const certificate = state.certificate === "refused" ? undefined : state.certificate;
-    const proof = { token, ip: "127.0.0.1", purpose: undefined, task: undefined, now: now(), resource, certificate };
+    const stated = request.headers["doorward-purpose"];
+    const purpose = typeof stated === "string" ? stated : undefined;
+    const proof = { token, ip: "127.0.0.1", purpose, task: undefined, now: now(), resource, certificate };
     return server.verifier.verify(token, { ...proof, http: request }) ?? FOREIGN;
   };
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

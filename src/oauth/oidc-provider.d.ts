@@ -26,12 +26,13 @@ declare module "oidc-provider" {
     readonly applicationType: string;
     readonly redirectUris: readonly string[];
     readonly dpopBoundAccessTokens?: boolean;
+    readonly tlsClientCertificateBoundAccessTokens?: boolean;
     grantTypeAllowed(type: string): boolean;
     compareClientSecret(actual: string): boolean;
     metadata(): Payload;
   }
 
-  interface Token {
+  export interface Token {
     jti: string;
     kind: string;
     clientId: string;
@@ -45,13 +46,18 @@ declare module "oidc-provider" {
     gty?: string;
     extra?: Payload;
     resource?: string | string[];
+    rar?: readonly unknown[] | undefined;
     expiresIn?: number;
     readonly expiration: number;
     readonly tokenType: string;
-    resourceServer: unknown;
+    resourceServer: ResourceServer;
     setThumbprint(property: "x5t" | "jkt", input: string): void;
     save(): Promise<string>;
     destroy(): Promise<void>;
+  }
+
+  interface ResourceServer {
+    readonly audience?: string;
   }
 
   interface TokenClass {
@@ -62,6 +68,7 @@ declare module "oidc-provider" {
 
   interface GrantInstance {
     addResourceScope(resource: string, scope: string): void;
+    addRar(detail: unknown): void;
     save(): Promise<string>;
   }
 
@@ -91,7 +98,9 @@ declare module "oidc-provider" {
     readonly response: { get(name: string): string };
     readonly oidc: {
       readonly route: string;
-      readonly params?: { readonly [name: string]: string | undefined };
+      readonly provider: Provider;
+      readonly params?: { [name: string]: string | undefined };
+      readonly grant?: { readonly rar?: readonly unknown[] };
       readonly client?: Client;
       readonly entities: { readonly [kind: string]: Token | undefined };
       readonly result?: { readonly login?: Payload; readonly consent?: Payload };
@@ -132,11 +141,15 @@ declare module "oidc-provider" {
     readonly Grant: { new (fields: { accountId: string; clientId: string }): GrantInstance };
     readonly AccessToken: TokenClass;
     readonly ClientCredentials: TokenClass;
+    readonly AuthorizationCode: TokenClass;
+    readonly DeviceCode: TokenClass;
     readonly RefreshToken: TokenClass;
+    /** @param exp - Seconds since 1970, until when a use is remembered. @returns Whether it is the first one. */
+    readonly ReplayDetection: { unique(iss: string, jti: string, exp: number): Promise<boolean> };
     readonly ResourceServer: new (
       identifier: string,
       info: Payload,
-    ) => unknown;
+    ) => ResourceServer;
   }
 
   interface ErrorClass {
@@ -146,6 +159,7 @@ declare module "oidc-provider" {
   export const errors: {
     readonly InvalidGrant: ErrorClass;
     readonly InvalidRequest: ErrorClass;
+    readonly InvalidAuthorizationDetails: ErrorClass;
     readonly InvalidScope: ErrorClass;
     readonly InvalidTarget: ErrorClass;
     readonly InvalidToken: ErrorClass;

@@ -17,8 +17,8 @@ function escapeText(text: string): string {
 }
 
 const STYLE =
-  "body{font:16px/1.5 system-ui,sans-serif;max-width:38rem;margin:4rem auto;padding:0 1rem}code{word-break:break-all}" +
-  "button{font:inherit;padding:.4rem 1.2rem;margin-right:1rem}dt{font-weight:600}";
+  "body{font:16px/1.5 system-ui,sans-serif;max-width:38rem;margin:4rem auto;padding:0 1rem}code{overflow-wrap:anywhere}" +
+  "input{font:inherit;padding:.4rem}button{font:inherit;padding:.4rem 1.2rem;margin-right:1rem}dt{font-weight:600}";
 
 /** Headers of every page: nothing runs on it, nothing is loaded, and nobody can frame it. */
 export const PAGE_HEADERS = {
@@ -43,8 +43,11 @@ export function messagePage(ctx: Context, title: string, text: string): void {
   send(ctx, page(title, html`<p>${text}</p>`));
 }
 
-/** Answers with a form of oidc-provider, which it escaped itself. */
-export function devicePage(ctx: Context, text: string, form: string, action: string): void {
+/** Answers with a form of oidc-provider, which it escaped itself; its one field gets a label and loses its script. */
+export function devicePage(ctx: Context, text: string, given: string, action: string): void {
+  const form = given
+    .replaceAll(/ onfocus="[^"]*"/g, "")
+    .replace(/<input\s[^>]*name="user_code"[^>]*placeholder[^>]*>/, (input) => `<label>Code ${input}</label>`);
   const id = /<form[^>]* id="([a-zA-Z.]+)"/.exec(form)?.[1] ?? "";
   send(
     ctx,

@@ -1,7 +1,8 @@
 import type { PeopleConfig } from "../config/schema.ts";
 import { inject } from "../credentials/inject.ts";
 import { createScrubber } from "../credentials/scrubber.ts";
-import type { AnswerHead, AnswerSink, Exchange } from "../egress/answer.ts";
+import type { AnswerSink, Exchange } from "../egress/answer.ts";
+import { collectWhole } from "../egress/collect-whole.ts";
 import type { OutboundRequest } from "../egress/outbound-request.ts";
 import type { Lease } from "../vault/create-vault.ts";
 
@@ -45,7 +46,7 @@ export function createProviderFetch(
     };
     const username = encodeURIComponent(people.clientId);
     const injected = lease && inject({ kind: "basic", username, secret: people.secret! }, lease.secret, plain);
-    return collect(deps.egress, {
+    const answer = await collectWhole(deps.egress, {
       target: { origin: url.origin, private: people.private, ca: undefined },
       method: init.method ?? "GET",
       path: url.pathname + url.search,
@@ -59,26 +60,8 @@ export function createProviderFetch(
       basePath: "",
       publicBase: "",
     });
+    const body = NO_BODY.has(answer.status) ? null : new Uint8Array(answer.body);
+    const headers = answer.headers.map(([name, value]): [string, string] => [name, value]);
+    return new Response(body, { status: answer.status, headers });
   };
-}
-
-function collect(egress: ProviderFetchDeps["egress"], request: OutboundRequest): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    let head: AnswerHead | undefined;
-    const chunks: Uint8Array[] = [];
-    egress.send(request, {
-      head: (answer) => {
-        head = answer;
-      },
-      data: (chunk) => chunks.push(chunk) > 0,
-      end() {
-        const { status, headers } = head!;
-        const body = NO_BODY.has(status) ? null : new Uint8Array(Buffer.concat(chunks));
-        resolve(
-          new Response(body, { status, headers: headers.map(([name, value]): [string, string] => [name, value]) }),
-        );
-      },
-      fail: reject,
-    });
-  });
 }

@@ -1,9 +1,11 @@
 import type { Adapter, Client, Context, errors as Errors, Payload, interactionPolicy as Policy } from "oidc-provider";
 import type { OAuthConfig } from "../config/schema.ts";
 import type { ClientCertificate } from "../identity/client-certificate.ts";
-import type { LiveToken } from "./access-tokens.ts";
+import type { AccessTokens, LiveToken } from "./access-tokens.ts";
+import { ID_JAG_PROFILE } from "./identity-assertion-grant.ts";
 import { devicePage, messagePage } from "./pages.ts";
-import { parseResource } from "./resources.ts";
+import { DETAILS_TYPE, parseResource } from "./resources.ts";
+import { richAuthorization } from "./rich-authorization.ts";
 import { EVERYTHING, parseScopes } from "./scopes.ts";
 
 /** Seconds. */
@@ -19,6 +21,7 @@ export interface ProviderSettings {
   readonly publicUrl: string;
   readonly oauth: () => OAuthConfig;
   readonly adapter: (model: string) => Adapter;
+  readonly tokens: Pick<AccessTokens, "find">;
   /** Private, Ed25519. */
   readonly signingKey: Payload;
   /** 32 bytes each. */
@@ -50,7 +53,7 @@ export function providerConfiguration(settings: ProviderSettings): Payload {
       short: { httpOnly: true, sameSite: "lax" },
     },
     clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt", "none", "tls_client_auth"],
-    clientDefaults: { id_token_signed_response_alg: "EdDSA" },
+    clientDefaults: { id_token_signed_response_alg: "EdDSA", authorization_details_types: [DETAILS_TYPE] },
     enabledJWA: {
       clientAuthSigningAlgValues: SIGNING,
       idTokenSigningAlgValues: ["EdDSA", "Ed25519"],
@@ -59,6 +62,8 @@ export function providerConfiguration(settings: ProviderSettings): Payload {
     clockTolerance: CLOCK_TOLERANCE,
     responseTypes: ["code"],
     scopes: ["openid"],
+    discovery:
+      oauth().assertionIssuers === undefined ? {} : { authorization_grant_profiles_supported: [ID_JAG_PROFILE] },
     pkce: { required: () => true },
     allowOmittingSingleRegisteredRedirectUri: false,
     features: features(settings),
@@ -79,6 +84,8 @@ export function providerConfiguration(settings: ProviderSettings): Payload {
     rotateRefreshToken: true,
     extraTokenClaims: ({ state }: Context) => {
       const subject = state["subject"] as LiveToken | undefined;
+      const asserted = state["asserted"] as { readonly user: string; readonly issuer: string } | undefined;
+      if (asserted !== undefined) return { sub: asserted.user, issuer: asserted.issuer };
       if (subject === undefined) return undefined;
       return { parent: subject.hash, ...(subject.user === undefined ? {} : { sub: subject.user }) };
     },
@@ -177,6 +184,7 @@ function features(settings: ProviderSettings): Payload {
       allowedPolicy: (_: Context, client: { clientId: string }, token: { clientId: string }) =>
         client.clientId === token.clientId,
     },
+    richAuthorizationRequests: richAuthorization(settings),
     resourceIndicators: {
       enabled: true,
       defaultResource: (_: Context, __: unknown, oneOf?: string | string[]) => oneOf ?? `${publicUrl}/mcp`,

@@ -1,6 +1,7 @@
 import type { Payload } from "oidc-provider";
 import type { Keyring } from "../vault/keyring.ts";
 import { type AccessModel, hashToken, type LiveToken } from "./access-tokens.ts";
+import { type AuthorizationDetails, readDetails } from "./authorization-details.ts";
 import type { OAuthRecord } from "./oauth-store.ts";
 
 const SEALING = "oauth-records";
@@ -52,9 +53,10 @@ export function liveTokenOf(record: OAuthRecord, payload: Payload, parent: LiveT
     model: record.model as AccessModel,
     hash: record.id,
     clientId: String(payload["clientId"]),
-    user: textOf(payload["accountId"]) ?? textOf(extraOf(payload)["sub"]),
+    user: userOf(payload),
     audience: textOf(payload["aud"]) ?? "",
     scopes: textOf(payload["scope"])?.split(" ") ?? [],
+    details: detailsOf(payload),
     issuedAt: new Date(Number(payload["iat"]) * 1_000),
     expiresAt: new Date(Number(payload["exp"]) * 1_000),
     dpopKey: textOf(payload["jkt"]),
@@ -65,9 +67,27 @@ export function liveTokenOf(record: OAuthRecord, payload: Payload, parent: LiveT
   };
 }
 
+/** INVARIANT: details that cannot be read are no details that are missing: such a token is none. */
+function detailsOf(payload: Payload): AuthorizationDetails | undefined {
+  if (payload["rar"] === undefined) return undefined;
+  const read = readDetails(payload["rar"]);
+  if (!read.ok) throw new Error(`a token's authorization details cannot be read: ${read.problem}`);
+  return read.details;
+}
+
 /** The hash of the token that this one was exchanged for. */
 export function parentOf(payload: Payload): string | undefined {
   return textOf(extraOf(payload)["parent"]);
+}
+
+/** The person that a token is for, by their own consent or because an issuer vouched for them. */
+export function userOf(payload: Payload): string | undefined {
+  return textOf(payload["accountId"]) ?? textOf(extraOf(payload)["sub"]);
+}
+
+/** The name of the issuer that vouched for the person. */
+export function voucherOf(payload: Payload): string | undefined {
+  return textOf(extraOf(payload)["issuer"]);
 }
 
 function extraOf(payload: Payload): Payload {

@@ -15,6 +15,9 @@ export function parseResourcePath(path: string): ResourcePath | undefined {
   return parseName(service).ok ? `/mcp/${service}` : undefined;
 }
 
+/** The one type of authorization details that is understood (RFC 9396 §2). */
+export const DETAILS_TYPE = "doorward";
+
 /** Where the metadata of a resource is (RFC 9728 §3.1). */
 export const RESOURCE_METADATA = "/.well-known/oauth-protected-resource";
 
@@ -28,6 +31,7 @@ export function resourceMetadata(path: ResourcePath, publicUrl: string): object 
     authorization_servers: [publicUrl],
     bearer_methods_supported: ["header"],
     dpop_signing_alg_values_supported: ["ES256", "Ed25519", "EdDSA"],
+    authorization_details_types_supported: [DETAILS_TYPE],
     resource_name: "Doorward",
   };
 }

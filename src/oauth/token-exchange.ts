@@ -2,6 +2,7 @@ import type { Context, errors as Errors, Provider } from "oidc-provider";
 import { type AccessTokens, isRevoked, type LiveToken } from "./access-tokens.ts";
 import type { OAuthClients } from "./oauth-clients.ts";
 import { isWithin, parseResource } from "./resources.ts";
+import { applyDetails, askedOf } from "./rich-authorization.ts";
 import { areWithin, parseScopes } from "./scopes.ts";
 
 const ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token";
@@ -17,6 +18,7 @@ export const EXCHANGE_PARAMETERS = [
   "audience",
   "resource",
   "scope",
+  "authorization_details",
 ];
 
 export interface ExchangeDeps {
@@ -36,7 +38,7 @@ export interface ExchangeDeps {
  * Makes the handler of token exchange (RFC 8693): an agent makes a narrower token for a sub-agent.
  *
  * What is made is in no way wider than what it is made from: the same agent and person, some of the scopes, the same
- * resource or a part of it, the same key, no later end; and it ends with it.
+ * resource or a part of it, the same context, the same key, no later end; and it ends with it.
  */
 export function createTokenExchange(deps: ExchangeDeps): (ctx: Context) => Promise<void> {
   const { errors } = deps;
@@ -104,10 +106,12 @@ interface Exchange {
   readonly audience: string;
 }
 
-async function issue({ provider, now }: ExchangeDeps, ctx: Context, exchange: Exchange): Promise<void> {
+async function issue(deps: ExchangeDeps, ctx: Context, exchange: Exchange): Promise<void> {
+  const { provider, now } = deps;
   const { subject, key, scopes, audience } = exchange;
   const token = new provider.ClientCredentials({ client: ctx.oidc.client, scope: scopes.join(" ") });
   token.resourceServer = new provider.ResourceServer(audience, { scope: scopes.join(" "), audience });
+  token.rar = applyDetails(deps, { token, asked: askedOf(deps, ctx.oidc.params), granted: subject.details });
   if (key !== undefined) token.setThumbprint("jkt", key);
   const restSeconds = Math.floor((subject.expiresAt.getTime() - now().getTime()) / 1_000);
   if (restSeconds < 1) throw new Error("the subject token ended while it was exchanged");
@@ -120,7 +124,8 @@ async function issue({ provider, now }: ExchangeDeps, ctx: Context, exchange: Ex
     issued_token_type: ACCESS_TOKEN_TYPE,
     token_type: token.tokenType,
     expires_in: token.expiresIn,
-    scope: scopes.join(" "),
+    scope: token.scope,
+    ...(token.rar === undefined ? {} : { authorization_details: token.rar }),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { AgentFacts, Authentication, KillInForce } from "../identity/authenticate.ts";
 import type { CallerProof, TokenVerifier } from "../identity/authenticate-caller.ts";
-import type { Principal } from "../identity/principal.ts";
+import type { Principal, SignedContext } from "../identity/principal.ts";
 import { ACCESS_PREFIX, type AccessTokens, isRevoked, type LiveToken, tokenId } from "./access-tokens.ts";
 import type { CheckDpopProof } from "./check-dpop-proof.ts";
 import { agentNameOf, type OAuthClient, type OAuthClients } from "./oauth-clients.ts";
@@ -97,18 +97,25 @@ async function withProof(deps: VerifierDeps, { live, key, token, proof, principa
 }
 
 function principalOf(live: LiveToken, client: OAuthClient, agent: AgentFacts, proof: CallerProof): Principal {
+  const signed = live.details;
   return {
     agent: agentNameOf(client),
     client: client.id,
     user: live.user,
     tenant: agent.tenant,
     environment: agent.environment,
-    purpose: proof.purpose,
-    task: proof.task,
+    purpose: proof.purpose ?? signed?.purpose,
+    task: proof.task ?? signed?.task,
     ip: proof.ip,
+    ...(signed === undefined ? {} : signedPart(signed)),
     ...(live.scopes.includes(EVERYTHING) ? {} : { scopes: live.scopes }),
     token: { kind: "oauth", id: tokenId(live.hash), expiresAt: live.expiresAt },
   };
+}
+
+/** What the token says holds where the call says nothing; whether a call says something else is judged with its rules. */
+function signedPart({ purpose, task, tenant, role }: SignedContext): Pick<Principal, "stated" | "signed"> {
+  return { signed: { purpose, task, tenant, role }, stated: { tenant, role } };
 }
 
 function refused(reason: string, live?: LiveToken, agent?: string, kill?: KillInForce): Authentication {

@@ -18,7 +18,7 @@ export function effectivePurpose(agent: CompiledAgent | undefined, principal: Pr
   return principal.purpose ?? (purposes.length === 1 ? purposes[0] : undefined);
 }
 
-/** Whether the agent itself may act here and now: expiry, tenant, environment, network, hours. `undefined`: it may. */
+/** Whether the agent itself may act here and now: expiry, context, tenant, environment, network, hours. `undefined`: it may. */
 export function checkAgent(
   agent: CompiledAgent,
   call: { readonly principal: Principal; readonly address: LazyAddress; readonly now: Date },
@@ -35,6 +35,8 @@ export function checkAgent(
   if (tenant !== undefined && tenant !== principal.tenant) {
     return refusal("tenant_mismatch", "the key is of another tenant than the agent", "Ask the owner for a new key.");
   }
+  const signed = checkSigned(principal);
+  if (signed !== undefined) return signed;
   const { stated } = principal;
   if (stated?.tenant !== undefined && stated.tenant !== principal.tenant) {
     return refusal("stated_tenant", "the stated tenant is not the agent's", "State the agent's own tenant, or none.");
@@ -64,6 +66,23 @@ export function checkAgent(
     return refusal("hours", `the agent may act only \`${agent.hours.text}\``, "Call again within these hours.");
   }
   return undefined;
+}
+
+/** Whether a call states nothing but what its token was issued for, where that is said. */
+function checkSigned({ signed, purpose, task, stated }: Principal): AgentRefusal | undefined {
+  if (signed === undefined) return undefined;
+  const differs = (one: string | undefined, other: string | undefined) => one !== undefined && one !== other;
+  const part =
+    (differs(signed.purpose, purpose) && "purpose") ||
+    (differs(signed.task, task) && "task") ||
+    (differs(signed.tenant, stated?.tenant) && "tenant") ||
+    (differs(signed.role, stated?.role) && "role");
+  if (part === false) return undefined;
+  return refusal(
+    "signed_context",
+    `the call states another ${part} than its token was issued for`,
+    `Leave the ${part} out, or use a token for it.`,
+  );
 }
 
 /** Whether the purpose is one of the agent's. `undefined`: it is, or the agent is not restricted. */

@@ -4,31 +4,27 @@ import type { McpServiceConfig, OperationConfig } from "../config/schema.ts";
 import { canonicalise } from "../request/canonicalise.ts";
 import { withKills } from "./compile-snapshot.ts";
 import { decideEgress, includesOrigin } from "./decide-egress.ts";
-import { NOON, operation, policy, principal, type Rules, snapshotOf } from "./policy.testing.ts";
+import {
+  mcpService,
+  NOON,
+  operation,
+  policy,
+  principal,
+  type Rules,
+  snapshotOf,
+  stdioServer,
+} from "./policy.testing.ts";
 
 const HOSTS = [{ host: "api.github.com", port: 443 }];
 const NETWORK = [{ host: "cdn.example", port: 8443 }];
 
 function server(operations: readonly OperationConfig[], parts: Partial<McpServiceConfig> = {}): McpServiceConfig {
-  return {
-    kind: "mcp",
-    name: "github",
-    private: false,
-    server: {
-      transport: "stdio",
-      command: "/bin/true",
-      args: [],
-      cwd: undefined,
-      env: new Map(),
-      sandbox: { mode: "strict", network: NETWORK, read: [], write: [], memoryBytes: 2 ** 29, cpu: 1, processes: 64 },
-    },
+  return mcpService("github", operations, {
+    server: stdioServer({ network: NETWORK }),
     credential: { kind: "env", name: "T", secret: "local:github", hosts: HOSTS, place: "header", file: undefined },
-    headers: { allow: [], set: new Map() },
     limits: { timeoutMs: 1_000, requestBytes: 1_000, responseBytes: 1_000, rate: undefined },
-    tls: { ca: undefined },
-    operations: new Map(operations.map((each) => [each.name, each])),
     ...parts,
-  };
+  });
 }
 
 /** Decides `METHOD https://host/path` of the server. */

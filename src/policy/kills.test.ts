@@ -59,3 +59,10 @@ test("a service without credential or tenant has no kill of one", () => {
   const kills = indexKills(["secret:undefined", "tenant:undefined", "secret:"].map(kill));
   assert.equal(killOfService(kills, bare), undefined);
 });
+
+test("a person whose id is `user:NAME` is stopped by that id, as it stands in every call, and nobody else is", () => {
+  const kills = indexKills([kill("user:alice")]);
+  const by = (user: string | undefined) => killOfPrincipal(kills, { ...principal, user })?.target;
+  assert.deepEqual([by("user:alice"), by("alice")], ["user:alice", "user:alice"]);
+  assert.deepEqual([by("user:bob"), by("user:alice2"), by("link:alice"), by(undefined)], Array(4).fill(undefined));
+});

@@ -63,6 +63,8 @@ export function killOfPrincipal(kills: Kills, { agent, client, user, tenant }: K
   if (kills.size === 0) return undefined;
   const targets = ["all", `agent:${agent}`, `client:${client}`];
   if (user !== undefined) targets.push(`user:${user}`);
+  // Whose id is `user:NAME` can be stopped by it as it stands everywhere.
+  if (user?.startsWith("user:")) targets.push(user);
   return firstKill(kills, tenant === undefined ? targets : [...targets, `tenant:${tenant}`]);
 }
 

@@ -7,7 +7,9 @@ import type {
   OperationConfig,
   PolicyConfig,
   RoleConfig,
+  SandboxConfig,
   ServiceConfig,
+  StdioServerConfig,
 } from "../config/schema.ts";
 import type { Principal } from "../identity/principal.ts";
 import { type CanonicalRequest, canonicalise } from "../request/canonicalise.ts";
@@ -64,14 +66,7 @@ export function mcpService(
   return {
     ...base,
     kind: "mcp",
-    server: {
-      transport: "stdio",
-      command: "node",
-      args: [],
-      cwd: undefined,
-      env: new Map(),
-      sandbox: { mode: "strict", network: [], read: [], write: [], memoryBytes: 2 ** 29, cpu: 1, processes: 64 },
-    },
+    server: stdioServer(),
     credential: {
       kind: "env",
       name: "KEY",
@@ -83,6 +78,19 @@ export function mcpService(
     ...parts,
     name,
     operations: base.operations,
+  };
+}
+
+/** A server that would be started, in a sandbox with these places. */
+export function stdioServer(places: Partial<SandboxConfig> = {}): StdioServerConfig {
+  const limits = { memoryBytes: 2 ** 29, cpu: 1, processes: 64 };
+  return {
+    transport: "stdio",
+    command: "/bin/true",
+    args: [],
+    cwd: undefined,
+    env: new Map(),
+    sandbox: { mode: "strict", network: [], read: [], write: [], ...limits, ...places },
   };
 }
 

@@ -21,7 +21,7 @@ const PLAN: SandboxPlan = {
   cwd: "/tmp",
   session: "new" as const,
 };
-const FDS = { info: 5, seccomp: 6, firstFile: 7 };
+const FDS = { info: 5, go: 6, seccomp: 7, firstFile: 8 };
 const { args, contents } = bwrapArguments(PLAN, FDS);
 const joined = ` ${args.join(" ")} `;
 
@@ -33,8 +33,8 @@ test("every namespace is its own, nothing is shared and no capability is kept", 
 });
 
 test("the filter is loaded, and what holds the child is told", () => {
-  assert.ok(joined.includes(" --seccomp 6 "));
-  assert.ok(joined.includes(" --info-fd 5 "));
+  assert.ok(joined.includes(" --seccomp 7 "));
+  assert.ok(joined.includes(" --info-fd 5 --block-fd 6 "));
 });
 
 test("the host's folders are read-only, and only the declared one is writable", () => {

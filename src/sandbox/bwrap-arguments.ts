@@ -29,6 +29,8 @@ export interface SandboxPlan {
 /** Descriptors that bubblewrap is given. */
 export interface SandboxDescriptors {
   readonly info: number;
+  /** Until something can be read here, the sandbox is built and nothing runs in it. */
+  readonly go: number;
   readonly seccomp: number;
   /** First of those that carry the content of a file, one each, in the order of {@link BwrapArguments.contents}. */
   readonly firstFile: number;
@@ -74,7 +76,7 @@ export function bwrapArguments(plan: SandboxPlan, fds: SandboxDescriptors): Bwra
     ...["--cap-drop", "ALL", "--die-with-parent", "--hostname", "sandbox"],
     // In a session that is kept, it is the filter of system calls that keeps a program from typing into the terminal.
     ...(plan.session === "new" ? ["--new-session"] : []),
-    ...["--seccomp", String(fds.seccomp), "--info-fd", String(fds.info)],
+    ...["--seccomp", String(fds.seccomp), "--info-fd", String(fds.info), "--block-fd", String(fds.go)],
     ...plan.root.entries.flatMap(rootEntry),
     ...["--proc", "/proc", ...plan.root.masks.flatMap((path) => ["--ro-bind", "/dev/null", path])],
     ...["--dev", "/dev", ...scratch("/dev/shm"), ...scratch(INSIDE.scratch)],

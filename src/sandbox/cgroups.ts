@@ -8,6 +8,7 @@ import {
   rmdirSync,
   writeFileSync,
 } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -27,6 +28,11 @@ export interface Cgroup {
   /** Files to which the child writes `0` to enter. */
   readonly entrances: readonly string[];
   readonly holds: ReadonlySet<Controller>;
+  /**
+   * Puts a process in; what it starts from then on is in it too. The kernel takes its time for the first one (a grace period
+   * of RCU), without working.
+   */
+  enter(pid: number): Promise<void>;
   /** Ends every process in it. */
   kill(): void;
   /** Removes it, once it is empty. */
@@ -159,6 +165,9 @@ function group(folders: readonly string[], holds: ReadonlySet<Controller>): Cgro
   return {
     entrances: folders.map((folder) => join(folder, "cgroup.procs")),
     holds,
+    async enter(pid) {
+      for (const folder of folders) await writeFile(join(folder, "cgroup.procs"), String(pid));
+    },
     kill() {
       const [folder = ""] = folders;
       if (!existsSync(join(folder, "cgroup.kill"))) return kill();

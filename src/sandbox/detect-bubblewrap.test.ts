@@ -8,7 +8,7 @@ import { detectBubblewrap } from "./detect-bubblewrap.ts";
 const base = mkdtempSync(join(tmpdir(), "doorward-detect-"));
 after(() => rmSync(base, { recursive: true, force: true }));
 const HELP =
-  "--args FD --cap-drop CAP --die-with-parent x --file FD --info-fd FD --new-session x --perms O --remount-ro D --ro-bind-data FD --seccomp FD --size B --unshare-user x";
+  "--args FD --block-fd FD --cap-drop CAP --die-with-parent x --file FD --info-fd FD --new-session x --perms O --remount-ro D --ro-bind-data FD --seccomp FD --size B --unshare-user x";
 
 /** A folder with a program that stands for bubblewrap. */
 function folder(name: string, script: string): string {

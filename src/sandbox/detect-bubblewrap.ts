@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync, lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { promisify } from "node:util";
 import type { HostRoot } from "./bwrap-arguments.ts";
+import { PERL } from "./places.ts";
 import { seccompArch } from "./seccomp-arch.ts";
 
 /** A bubblewrap that works here, and what the host's root looks like. */
@@ -9,6 +10,8 @@ export interface Bubblewrap {
   readonly path: string;
   readonly version: string;
   readonly root: HostRoot;
+  /** Whether the system's perl runs: the bridge for it starts sooner. */
+  readonly perl: boolean;
 }
 
 export type Detection =
@@ -24,14 +27,15 @@ export interface MachineFacts {
 }
 
 /** Options that are used; the youngest came with 0.7. */
-const OPTIONS = ["--args", "--cap-drop", "--die-with-parent", "--file", "--info-fd", "--new-session"].concat([
-  "--perms",
-  "--remount-ro",
-  "--ro-bind-data",
-  "--seccomp",
-  "--size",
-  "--unshare-user",
-]);
+const OPTIONS = [
+  "--args",
+  "--block-fd",
+  "--cap-drop",
+  "--die-with-parent",
+  "--file",
+  "--info-fd",
+  "--new-session",
+].concat(["--perms", "--remount-ro", "--ro-bind-data", "--seccomp", "--size", "--unshare-user"]);
 /** A sandbox is built in milliseconds; a machine that needs longer than this has another problem. */
 const TRIAL_MS = 5_000;
 const ROOT_ENTRIES = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
@@ -66,7 +70,12 @@ export async function detectBubblewrap(facts: MachineFacts): Promise<Detection> 
     if (lacking.length > 0) return tooOld(lacking);
     const { stdout: version } = await run(path, ["--version"], { env: {}, timeout: TRIAL_MS });
     await run(path, [...TRIAL], { env: {}, timeout: TRIAL_MS });
-    return { ok: true, bubblewrap: { path, version: version.trim().replace(/^bubblewrap /, ""), root: hostRoot() } };
+    const perl = await run(PERL, ["-f", "-e", "1"], { env: {}, timeout: TRIAL_MS }).then(
+      () => true,
+      () => false,
+    );
+    const bubblewrap = { path, version: version.trim().replace(/^bubblewrap /, ""), root: hostRoot(), perl };
+    return { ok: true, bubblewrap };
   } catch (error) {
     return doesNotWork(error);
   }

@@ -374,6 +374,19 @@ test("the socket is the owner's alone, and closing takes it and all connections 
   assert.deepEqual(readdirSync(rig.folder), []);
 });
 
+test("a program that asks in a loop for what is refused is answered each time, and does not fill the evidence", async (t) => {
+  const rig = await openRig(t, { hosts: [{ host: "api.test", port: 443 }] });
+  const again = await rig.proxy.open(rig.session);
+  t.after(() => again.close());
+  for (const { socket } of [rig.open, again])
+    for (let time = 0; time < 20; time++) await assert.rejects(openConnect(socket, "evil.test:443"), /HTTP\/1\.1 403 /);
+  assert.equal(rig.events.length, 30);
+  await again.close();
+  assert.equal(rig.events.length, 31);
+  assert.equal(rig.events[30]?.data?.["count"], 10);
+  assert.equal(rig.events[30]?.service, "tool");
+});
+
 test("where the refusal cannot be recorded, it says so, and nothing is sent", async (t) => {
   const upstream = await startUpstream(t);
   const rig = await openRig(t, { hosts: [{ host: "api.test", port: upstream.port }] });

@@ -16,13 +16,13 @@ import { connect as connectTls } from "node:tls";
 import { Secret } from "../base/secret.ts";
 import { stageBroker } from "../broker/broker.testing.ts";
 import { createBroker } from "../broker/create-broker.ts";
-import type { EnvCredentialConfig, HostPort, McpServiceConfig, OperationConfig } from "../config/schema.ts";
+import type { EnvCredentialConfig, HostPort, OperationConfig } from "../config/schema.ts";
 import { makePlaceholder, watchPlaceholder } from "../credentials/placeholder.ts";
 import { issueCertificate, makeAuthority } from "../egress/certificates.testing.ts";
 import { testEgress } from "../egress/egress.testing.ts";
 import { refuseRequest } from "../http/refuse-request.ts";
 import { ResponseSink } from "../http/response-sink.ts";
-import type { Rules } from "../policy/policy.testing.ts";
+import { mcpService, type Rules, stdioServer } from "../policy/policy.testing.ts";
 import type { Snapshot } from "../policy/snapshot.ts";
 import { serverPrincipal } from "../upstreams/server-principal.ts";
 import { createEgressProxy, type OpenEgress } from "./egress-proxy.ts";
@@ -93,24 +93,12 @@ export interface RigOptions {
 /** A proxy for the service `tool`, before a real broker and a real way out. */
 export async function openRig(t: TestContext, options: RigOptions) {
   const { hosts, network = [], place = "header", operations = [], rules = {}, requestBytes = 1_048_576 } = options;
-  const config: McpServiceConfig = {
-    kind: "mcp",
-    name: "tool",
+  const config = mcpService("tool", operations, {
     private: true,
-    server: {
-      transport: "stdio",
-      command: "/bin/true",
-      args: [],
-      cwd: undefined,
-      env: new Map(),
-      sandbox: { mode: "strict", network, read: [], write: [], memoryBytes: 2 ** 29, cpu: 1, processes: 64 },
-    },
+    server: stdioServer({ network }),
     credential: { kind: "env", name: "TOKEN", secret: "local:tool", hosts, place, file: undefined },
-    headers: { allow: [], set: new Map() },
     limits: { timeoutMs: 5_000, requestBytes, responseBytes: 1_048_576, rate: undefined },
-    tls: { ca: undefined },
-    operations: new Map(operations.map((each) => [each.name, each])),
-  };
+  });
   const staged = stageBroker({ ...rules, services: [config] });
   const withRoot = ({ services, ...snapshot }: Snapshot): Snapshot => ({
     ...snapshot,

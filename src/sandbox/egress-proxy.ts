@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import type { AuditLog } from "../audit/event.ts";
+import type { AuditEvent, AuditLog } from "../audit/event.ts";
 import { HEADERS_COUNT, HTTP_SERVER_OPTIONS } from "../base/http-server-options.ts";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
@@ -16,6 +16,7 @@ import { type EgressRequestDeps, handleEgressRequest, undeclared } from "./egres
 import type { EgressOrigin, EgressSession } from "./egress-session.ts";
 import { parseTunnelTarget } from "./egress-target.ts";
 import { openTunnel } from "./egress-tunnel.ts";
+import { createRefusalQuota, type RefusalQuota } from "./refusal-quota.ts";
 
 /** Open connections of one program. */
 const CONNECTIONS = 64;
@@ -55,9 +56,10 @@ export interface EgressProxy {
  * HTTP/1.1 to a declared place; there is no listener on TCP.
  */
 export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
+  const quota = createRefusalQuota(deps);
   return {
     async open(session) {
-      const program = new ProgramProxy(deps, session);
+      const program = new ProgramProxy(deps, session, quota);
       await program.listen();
       return program;
     },
@@ -68,6 +70,8 @@ class ProgramProxy implements OpenEgress {
   readonly socket: string;
   readonly #deps: EgressProxyDeps;
   readonly #session: EgressSession;
+  /** Of all programs: one that is started over and over has the quota of one. */
+  readonly #quota: RefusalQuota;
   readonly #authority: EgressAuthority;
   readonly #server: Server;
   /** Connections that are tunnels, and where they lead. */
@@ -75,9 +79,10 @@ class ProgramProxy implements OpenEgress {
   readonly #sockets = new Set<Socket>();
   #requests = 0;
 
-  constructor(deps: EgressProxyDeps, session: EgressSession) {
+  constructor(deps: EgressProxyDeps, session: EgressSession, quota: RefusalQuota) {
     this.#deps = deps;
     this.#session = session;
+    this.#quota = quota;
     this.#authority = createEgressAuthority(deps.now());
     this.socket = join(deps.folder, `e${randomBytes(8).toString("hex")}`);
     this.#server = createServer(HTTP_SERVER_OPTIONS, (request, response) => void this.#request(request, response));
@@ -114,6 +119,8 @@ class ProgramProxy implements OpenEgress {
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const socket of this.#sockets) socket.destroy();
+    // Not waited for: an end, by a kill perhaps, does not hang on a disk that is slow.
+    void this.#quota.flush(this.#session.principal.agent);
     await closed;
     rmSync(this.socket, { force: true });
   }
@@ -179,7 +186,7 @@ class ProgramProxy implements OpenEgress {
     refuseSocket(socket, problem, requestId);
   }
 
-  /** Puts on record what the broker never saw. @returns What to answer; never rejects. */
+  /** Puts on record what the broker never saw, within the quota. @returns What to answer; never rejects. */
   async #recorded(
     error: unknown,
     requestId: string,
@@ -188,8 +195,9 @@ class ProgramProxy implements OpenEgress {
     const problem = error instanceof Problem ? error : new Problem("internal_error", { cause: error });
     if (problem !== error) this.#deps.fault(error, requestId);
     const { name, principal, by } = this.#session;
+    const log = { append: (event: AuditEvent) => this.#quota.record(principal.agent, event) };
     try {
-      await recordRefusal(this.#deps.audit, {
+      await recordRefusal(log, {
         requestId,
         principal,
         door: "egress",

@@ -37,7 +37,7 @@ export async function endTree(tree: ProcessTree): Promise<void> {
   for (let tries = 0; tries < GONE_TRIES; tries++) {
     if (tries > 0) await delay(GONE_PAUSE_MS);
     if (tree.init !== undefined) signal(tree.init, "SIGKILL");
-    else if (tree.pid !== undefined && tree.leads) signal(-tree.pid, "SIGKILL");
+    else if (tree.pid !== undefined) signal(tree.leads ? -tree.pid : tree.pid, "SIGKILL");
     endGroup(tree.group);
     const marked = tree.marker === undefined ? [] : markedProcesses(tree.marker);
     for (const pid of marked) signal(pid, "SIGKILL");

@@ -16,8 +16,8 @@ export interface Launch {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd?: string;
   /**
-   * What the child reads on the descriptors from 4 on. `undefined` on descriptor 5 means that bubblewrap writes there who
-   * holds the child. Empty for a plain child.
+   * What the child reads on the descriptors from 4 on. `undefined` on descriptors 5 and 6: bubblewrap writes on the one who
+   * holds the child, and waits on the other until that one is in its groups. Empty for a plain child.
    */
   readonly feeds: readonly (string | Buffer | undefined)[];
   readonly mode: SandboxMode;
@@ -32,6 +32,8 @@ export interface Launch {
 /** A sandbox is built in milliseconds; the bridge needs a Node's start on a machine under load. */
 const START_MS = 15_000;
 const FIRST_FEED = 4;
+const INFO = 5;
+const GO = 6;
 /** Input, output and errors. */
 const STANDARD = 3;
 const STDERR_SHOWN_BYTES = 400;
@@ -53,7 +55,7 @@ export async function launchChild(launch: Launch): Promise<SandboxedChild> {
     launch.cleanUp();
     return end;
   });
-  const started = await begun(child, tree, launch.feeds.length > 0);
+  const started = await begun(child, tree, isBoxed(launch));
   if (!started) {
     await endTree(tree);
     const said = await saidOn(stderr);
@@ -79,7 +81,7 @@ export async function launchChild(launch: Launch): Promise<SandboxedChild> {
 }
 
 function spawnChild(launch: Launch): ChildProcess {
-  const entrances = launch.limits.group?.entrances ?? [];
+  const entrances = isBoxed(launch) ? [] : (launch.limits.group?.entrances ?? []);
   const [command, args] =
     entrances.length === 0
       ? [launch.command, launch.args]
@@ -118,11 +120,16 @@ function pipeOf(child: ChildProcess, fd: number): Duplex | null {
   return (child.stdio as readonly (Duplex | null | undefined)[])[fd] ?? null;
 }
 
+/** Whether bubblewrap holds it. */
+function isBoxed({ feeds }: Launch): boolean {
+  return feeds.length > 0;
+}
+
 /** Waits for the word on descriptor 3, and for who holds the child on descriptor 5. */
 async function begun(child: ChildProcess, tree: ProcessTree, boxed: boolean): Promise<boolean> {
   const deadline = setTimeout(() => void endTree(tree), START_MS);
   try {
-    const holder = boxed ? firstChunk(pipeOf(child, 5)).then((json) => noteInit(tree, json)) : undefined;
+    const holder = boxed ? firstChunk(pipeOf(child, INFO)).then((json) => admit(child, tree, json)) : undefined;
     const word = await firstChunk(pipeOf(child, 3));
     await holder;
     return word === "started\n" && (!boxed || tree.init !== undefined);
@@ -131,9 +138,21 @@ async function begun(child: ChildProcess, tree: ProcessTree, boxed: boolean): Pr
   }
 }
 
-function noteInit(tree: ProcessTree, json: string): void {
+/**
+ * Puts what holds the child into its groups while the sandbox is being built around it, then lets it go on.
+ *
+ * INVARIANT: descriptor 6 stays open until then, and the child is ended when it cannot enter: its end would let it go on.
+ */
+async function admit(child: ChildProcess, tree: ProcessTree, json: string): Promise<void> {
   const pid = /"child-pid": ?(\d+)/.exec(json)?.[1];
-  if (pid !== undefined) tree.init = Number(pid);
+  if (pid === undefined) return;
+  tree.init = Number(pid);
+  try {
+    await tree.group?.enter(tree.init);
+    pipeOf(child, GO)?.end("\n");
+  } catch {
+    await endTree(tree);
+  }
 }
 
 /** Not the whole: processes that outlive the launch hold the other end too. Empty when there is nothing. */

@@ -1,4 +1,4 @@
-import { BRIDGE_PORT, INSIDE } from "./places.ts";
+import { BRIDGE_PORT, INSIDE, PERL } from "./places.ts";
 
 /** What the script does before the program runs. */
 export interface LaunchSteps {
@@ -8,6 +8,8 @@ export interface LaunchSteps {
   readonly tasks: number | undefined;
   /** Whether the bridge to the egress proxy is started before the program, or beside one that waits for it itself. */
   readonly bridge: "before" | "beside" | "none";
+  /** What runs the bridge; Node when absent. */
+  readonly runner?: keyof typeof RUNNERS;
   /** `default`: the terminal's signals, which were ignored around it, end the program again. */
   readonly signals?: "default";
 }
@@ -27,8 +29,9 @@ export function launchScript(steps: LaunchSteps): string {
   // The option's letter differs between shells.
   if (steps.tasks !== undefined)
     lines.push(`ulimit -p ${steps.tasks} 2>/dev/null || ulimit -u ${steps.tasks} || exit ${FAILED}`);
-  if (steps.bridge === "before") lines.push(...BEFORE);
-  if (steps.bridge === "beside") lines.push(`{ exec 3>&-; ${BRIDGE} >/dev/null; } &`);
+  const bridge = `/usr/bin/env -i ${RUNNERS[steps.runner ?? "node"]} ${INSIDE.bridge} ${BRIDGE_PORT} ${INSIDE.proxySocket}`;
+  if (steps.bridge === "before") lines.push(...before(bridge));
+  if (steps.bridge === "beside") lines.push(`{ exec 3>&-; exec ${bridge} >/dev/null; } &`);
   return [
     ...lines,
     "echo started >&3",
@@ -38,13 +41,16 @@ export function launchScript(steps: LaunchSteps): string {
   ].join("\n");
 }
 
-const BRIDGE = `/usr/bin/env -i ${INSIDE.node} ${INSIDE.bridge} ${BRIDGE_PORT} ${INSIDE.proxySocket}`;
+/** What runs each of the bridges. */
+const RUNNERS = { node: INSIDE.node, perl: `${PERL} -f` } as const;
 
 /** The substitution ends when the bridge closes its output: that is when it listens. */
-const BEFORE = [
-  `said=$(exec 3>&-; ${BRIDGE} &)`,
-  `[ "$said" = ready ] || { echo 'the way to the egress proxy could not be opened' >&2; exit ${FAILED}; }`,
-];
+function before(bridge: string): readonly string[] {
+  return [
+    `said=$(exec 3>&-; ${bridge} &)`,
+    `[ "$said" = ready ] || { echo 'the way to the egress proxy could not be opened' >&2; exit ${FAILED}; }`,
+  ];
+}
 
 /** A shell cannot set what was ignored when it began. A command with `=` in its name would be a variable. */
 const DEFAULT_SIGNALS = `case "$1" in *=*) ;; *) exec /usr/bin/env --default-signal=INT,QUIT "$@" ;; esac`;

@@ -5,7 +5,7 @@ export const INSIDE = {
   /** First in PATH, so that `node` is the one that Doorward runs with. */
   bin: "/run/doorward/bin",
   node: "/run/doorward/bin/node",
-  bridge: "/run/doorward/bridge.cjs",
+  bridge: "/run/doorward/bridge",
   wait: "/run/doorward/wait.cjs",
   proxySocket: "/run/doorward/proxy.sock",
   proxyCa: "/run/doorward/ca.pem",
@@ -13,6 +13,8 @@ export const INSIDE = {
   scratch: "/tmp",
 } as const;
 
+/** The system's perl, outside and inside: `/usr` is the same. */
+export const PERL = "/usr/bin/perl";
 /** Port of the bridge to the egress proxy, on the loopback of the sandbox's own network. */
 export const BRIDGE_PORT = 3128;
 /** Who the child is inside: `nobody`. */

@@ -22,6 +22,8 @@ import { sandboxProblem } from "./sandbox-problem.ts";
 import { seccompArch } from "./seccomp-arch.ts";
 import { seccompProgram } from "./seccomp-program.ts";
 
+const BRIDGES = { perl: "sandbox-bridge.pl", node: "sandbox-bridge.cjs" } as const;
+
 /** What every start needs of the host. */
 export interface SandboxHost {
   readonly closed: ClosedPlaces;
@@ -34,9 +36,7 @@ export interface SandboxHost {
 }
 
 /** Descriptors of the process that becomes bubblewrap, after the three of the standard. */
-const FD = { ready: 3, args: 4, info: 5, seccomp: 6, firstFile: 7 } as const;
-/** Programs that run inside; as files, so that no content is on a command line. */
-const PROGRAMS = ["bridge", "wait"] as const;
+const FD = { ready: 3, args: 4, info: 5, go: 6, seccomp: 7, firstFile: 8 } as const;
 
 /** Starts a child in namespaces of its own. Contract of {@link Sandbox.start}. */
 export async function startInBubblewrap(
@@ -51,7 +51,12 @@ export async function startInBubblewrap(
   const options = bridge === "beside" ? ["--require", INSIDE.wait] : [];
   const { standard = "pipes" } = spec;
   const guarded = standard === "terminal" && canResetSignals();
-  const script = launchScript({ ...limits.perProcess, bridge, ...(guarded ? { signals: "default" } : {}) });
+  const script = launchScript({
+    ...limits.perProcess,
+    bridge,
+    runner: runnerOf(host),
+    ...(guarded ? { signals: "default" } : {}),
+  });
   const boxed = [host.bubblewrap.path, "--args", String(FD.args), "--", "/bin/sh", "-c", script, "doorward"];
   const [command = "", ...words] = guarded ? ["/bin/sh", "-c", IGNORE_SIGNALS, "doorward", ...boxed] : boxed;
   return launchChild({
@@ -59,7 +64,7 @@ export async function startInBubblewrap(
     command,
     args: [...words, spec.command, ...options, ...spec.args],
     env: {},
-    feeds: [args.map((arg) => `${arg}\0`).join(""), undefined, seccompProgram(arch), ...contents],
+    feeds: [args.map((arg) => `${arg}\0`).join(""), undefined, undefined, seccompProgram(arch), ...contents],
     mode: "strict",
     limits,
     cleanUp: () => {},
@@ -72,7 +77,11 @@ function canResetSignals(): boolean {
   return spawnSync("/usr/bin/env", ["--default-signal=INT,QUIT", "true"], { stdio: "ignore", env: {} }).status === 0;
 }
 
-/** Whether the program is the Node that the bridge runs with too: then the two can start side by side. */
+function runnerOf({ bubblewrap }: { readonly bubblewrap: Bubblewrap }): "perl" | "node" {
+  return bubblewrap.perl ? "perl" : "node";
+}
+
+/** Whether the program is the Node that can be made to wait for the bridge: then the two start side by side. */
 function runsNode(spec: ChildSpec, node: string): boolean {
   return spec.command === "node" || spec.command === INSIDE.node || spec.command === node;
 }
@@ -122,11 +131,14 @@ function programMounts(spec: ChildSpec, places: AskedMounts): readonly Mount[] {
   return found.mounts.filter(({ at }) => !within("/usr", at));
 }
 
-function ownMounts(spec: ChildSpec, { node, devices }: SandboxHost): readonly Mount[] {
-  const programs = PROGRAMS.map((name): Mount => {
-    const source = fileURLToPath(new URL(`../../bin/sandbox-${name}.cjs`, import.meta.url));
-    return { source, at: INSIDE[name], access: "read" };
-  });
-  const bridge = spec.proxySocket === undefined ? [] : programs;
-  return [{ source: realpathSync(node), at: INSIDE.node, access: "read" }, ...bridge, ...devices()];
+function ownMounts(spec: ChildSpec, host: SandboxHost & { readonly bubblewrap: Bubblewrap }): readonly Mount[] {
+  const node: Mount = { source: realpathSync(host.node), at: INSIDE.node, access: "read" };
+  if (spec.proxySocket === undefined) return [node, ...host.devices()];
+  const bridge = ownProgram(BRIDGES[runnerOf(host)], INSIDE.bridge);
+  return [node, bridge, ownProgram("sandbox-wait.cjs", INSIDE.wait), ...host.devices()];
+}
+
+/** A program of Doorward that runs inside; as a file, so that no content is on a command line. */
+function ownProgram(name: string, at: string): Mount {
+  return { source: fileURLToPath(new URL(`../../bin/${name}`, import.meta.url)), at, access: "read" };
 }

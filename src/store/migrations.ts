@@ -72,4 +72,20 @@ export const MIGRATIONS: readonly { readonly name: string; readonly sql: string 
       CREATE INDEX oauth_records_by_end ON oauth_records (expires_at);
     `,
   },
+  {
+    name: "0006-pins-between",
+    sql: `
+      ALTER TABLE pins ADD COLUMN between_digest TEXT;
+      ALTER TABLE pins ADD COLUMN between_text TEXT;
+      ALTER TABLE pins ADD COLUMN between_at TEXT;
+    `,
+  },
+  {
+    name: "0007-upstream-logins",
+    sql: `
+      CREATE TABLE upstream_logins (
+        service TEXT NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL, version INTEGER NOT NULL, sealed BLOB NOT NULL,
+        PRIMARY KEY (service, kind, owner)) STRICT;
+    `,
+  },
 ];

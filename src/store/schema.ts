@@ -14,6 +14,7 @@ export interface Database {
   person_sessions: PersonSessionRow;
   person_links: PersonLinkRow;
   passkeys: PasskeyRow;
+  upstream_logins: UpstreamLoginRow;
 }
 
 /** One upgrade of the state that has run; see `migrations.ts`. */
@@ -126,6 +127,10 @@ interface PinRow {
   /** The same of the definition that was seen last. */
   seen_digest: string;
   seen_text: string;
+  /** The same of what a held definition was before it turned back to the accepted one, and since when; else `null`. */
+  between_digest: string | null;
+  between_text: string | null;
+  between_at: string | null;
   /** JSON list of what a review found in the definition seen last. */
   flags: string;
   /** When `state` or the definition seen last changed. */
@@ -212,4 +217,17 @@ interface OAuthRecordRow {
   expires_at: string | null;
   consumed_at: string | null;
   revoked_at: string | null;
+}
+
+/** What Doorward holds as an OAuth client of an MCP server elsewhere. */
+interface UpstreamLoginRow {
+  service: string;
+  /** grant: the tokens of one person. client: how Doorward registered itself there. */
+  kind: string;
+  /** The person (`user:…`); empty for who has no person, and for a client. */
+  owner: string;
+  /** Grows with each change. */
+  version: number;
+  /** JSON. */
+  sealed: Uint8Array;
 }

@@ -157,6 +157,30 @@ describe("pins", () => {
     assert.deepEqual(await again.accept("demo", undefined, "owner", NOON), []);
   });
 
+  test("of what changed and turned back it is said what it was in between, and when; also after a restart", async (context) => {
+    const opened = await home(context);
+    const [changedAt, backAt] = ["2026-03-02T08:00:00.000Z", "2026-03-02T09:00:00.000Z"];
+    const evil = withTools(["echo", { description: "evil" }], ["add"]);
+    await opened.pins.judge("demo", A, NOON);
+    await opened.pins.judge("demo", evil, new Date(changedAt));
+    const [before] = opened.pins.list("demo");
+    assert.equal(before?.between, undefined);
+    await opened.pins.judge("demo", A, new Date(backAt));
+    const again = await opened.restart();
+    for (const pins of [opened.pins, again]) {
+      const [view] = pins.list("demo");
+      assert.deepEqual(view?.between, { digest: before?.digest, at: changedAt });
+      assert.equal(view?.since, backAt);
+      assert.deepEqual(view?.diff, [
+        `~ it changed to ${before?.digest.slice(0, 12)} at ${changedAt}, and turned back to the accepted ${view?.digest.slice(0, 12)} at ${backAt}; in between it had:`,
+        '- description: "does echo"',
+        '+ description: "evil"',
+      ]);
+    }
+    const [accepted] = await again.accept("demo", undefined, "owner", NOON);
+    assert.deepEqual([accepted?.state, accepted?.between, accepted?.diff], ["accepted", undefined, undefined]);
+  });
+
   test("the package is pinned apart from the surface", async (context) => {
     const { pins } = await home(context);
     const facts = { name: "server@1.0.0", integrity: "sha512-a", lock: "b", files: "c" };
@@ -186,6 +210,12 @@ describe("pins", () => {
   const EDITS: Readonly<Record<string, (db: Awaited<ReturnType<typeof home>>["store"]["db"]) => Promise<unknown>>> = {
     "a row that is edited": (db) =>
       db.updateTable("pins").set({ state: "accepted" }).where("name", "=", "echo").execute(),
+    "what an item was in between": (db) =>
+      db
+        .updateTable("pins")
+        .set({ between_digest: "d", between_text: "{}", between_at: NOON.toISOString() })
+        .where("name", "=", "echo")
+        .execute(),
     "a row that is taken away": (db) => db.deleteFrom("pins").where("name", "=", "echo").execute(),
     "a service that is taken away": (db) => db.deleteFrom("pins").where("service", "=", "demo").execute(),
     "a whole record that is taken away": async (db) => {

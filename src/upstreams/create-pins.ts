@@ -5,9 +5,10 @@ import type { Keyring } from "../vault/keyring.ts";
 import { acceptPin, type PinRecord, type Sighting, seePin } from "./pin-states.ts";
 import type { PinStore } from "./pin-store.ts";
 import { loadPinTable, type PinChange, type PinTable } from "./pin-table.ts";
+import { pinView } from "./pin-view.ts";
 import type { HeldItem, PinChoice, Pins, PinView } from "./pins.ts";
 import type { Surface } from "./surface.ts";
-import { changedParts, diffDefinitions } from "./surface-diff.ts";
+import { changedParts } from "./surface-diff.ts";
 import {
   canonicalJson,
   INSTRUCTIONS_NAME,
@@ -90,7 +91,7 @@ export async function createPins(deps: {
         await settle(service, [sighting(item, [], packageOccasion(table, item))], "package", now);
         return check(service, "package", facts.name);
       }),
-    list: (service) => table.records(service).map(viewOf).sort(heldFirst),
+    list: (service) => table.records(service).map(pinView).sort(heldFirst),
     accept: (service, choice, by, now) =>
       inTurn(async () => {
         const chosen = choose(table.records(service), service, choice);
@@ -98,7 +99,7 @@ export async function createPins(deps: {
         if (accepted.length > 0) await audit.append(pinnedEvent(service, accepted, by));
         await table.write(service, { put: accepted, drop: [], lookedAt: false }, now);
         for (const { kind, name } of chosen) unrecorded.delete(holdKey({ service, kind, name }));
-        return accepted.map(viewOf);
+        return accepted.map(pinView);
       }),
     forget: (service) => inTurn(() => table.forget(service)),
   };
@@ -213,19 +214,6 @@ function choose(records: readonly PinRecord[], service: string, choice: PinChoic
 
 function heldItem(service: string, { kind, name, seen, why }: PinRecord): HeldItem {
   return { service, kind, name, digest: seen.digest, why: why ?? "changed" };
-}
-
-function viewOf({ kind, name, state, why, accepted, seen, flags, since }: PinRecord): PinView {
-  return {
-    kind,
-    name,
-    digest: seen.digest,
-    state,
-    ...(why === undefined ? {} : { why }),
-    ...(state === "held" ? { diff: diffDefinitions(accepted?.text, seen.text) } : {}),
-    ...(flags.length === 0 ? {} : { flags }),
-    since: since.toISOString(),
-  };
 }
 
 function heldFirst(one: PinView, other: PinView): number {

@@ -178,6 +178,31 @@ test("a form that asks for a password is declined and recorded", async (t) => {
   assert.ok(events.some(({ type, data }) => type === "upstream.refused" && data?.["reason"] !== undefined));
 });
 
+test("a server that asks in a loop for what is declined does not fill the evidence", async (t) => {
+  const { upstreams, events } = stage(t);
+  const relay = relayOf({ capabilities: { elicitation: {} } });
+  const service = scripted();
+  for (let time = 0; time < 35; time++) await sendCall(upstreams, callOf(service, "askPassword", {}, { relay }));
+  const declined = () => events.filter(({ type }) => type === "upstream.refused");
+  assert.equal(declined().length, 30);
+  await upstreams[Symbol.asyncDispose]();
+  assert.equal(declined().length, 31);
+  assert.equal(declined().at(-1)?.data?.["count"], 5);
+});
+
+test("the status says since when lists go without a server", async (t) => {
+  const { upstreams } = stage(t);
+  const service = scripted();
+  await sendCall(upstreams, callOf(service, "echo", {}));
+  const name = service.config.name;
+  assert.equal(upstreams.status()[0]?.silentSince, undefined);
+  const now = new Date();
+  upstreams.silent.gaveUp({ service: name, agent: "bot" }, now);
+  assert.equal(upstreams.status()[0]?.silentSince, now);
+  upstreams.surfaceChanged(name);
+  assert.equal(upstreams.status()[0]?.silentSince, undefined);
+});
+
 test("an older server asks a newer client by the call's result, and goes on with the answer", async (t) => {
   const { upstreams, children } = stage(t);
   const service = scripted();

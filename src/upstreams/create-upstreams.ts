@@ -4,12 +4,14 @@ import type { ItemPins, Relay, UpstreamCall } from "../broker/upstream-call.ts";
 import type { Principal } from "../identity/principal.ts";
 import { findKill, indexKills } from "../policy/kills.ts";
 import type { CompiledMcpService, Snapshot } from "../policy/snapshot.ts";
+import { createRefusalQuota } from "../sandbox/refusal-quota.ts";
 import { fetchSurface } from "./fetch-surface.ts";
 import { createListeners } from "./listeners.ts";
 import { type OpenUpstreamDeps, openUpstream, watchSecret } from "./open-upstream.ts";
 import { createParkedCalls } from "./parked-calls.ts";
 import type { Pins } from "./pins.ts";
 import { runCall } from "./run-call.ts";
+import { createSilentServers } from "./silent-servers.ts";
 import { createStartBackoff } from "./start-backoff.ts";
 import type { Surface } from "./surface.ts";
 import { Upstream } from "./upstream.ts";
@@ -67,6 +69,8 @@ export function createUpstreams(deps: UpstreamsDeps): Upstreams {
   const turns = createTurns();
   const listeners = createListeners();
   const backoff = createStartBackoff();
+  const declined = createRefusalQuota(deps);
+  const silent = createSilentServers();
   const nowMs = () => performance.now();
   let closed = false;
   const sweep = setInterval(() => sweepEntries(), SWEEP_MS).unref();
@@ -104,8 +108,8 @@ export function createUpstreams(deps: UpstreamsDeps): Upstreams {
           listeners.tell(service.config.name, method);
         },
         declined: (method, reason) =>
-          void deps.audit
-            .append({
+          void declined
+            .record(service.config.name, {
               type: "upstream.refused",
               service: service.config.name,
               agent: entry.agent,
@@ -249,7 +253,9 @@ export function createUpstreams(deps: UpstreamsDeps): Upstreams {
       const entry = await acquire(service, principal, relay);
       return entry.upstream.surface ?? readSurface(entry);
     },
+    silent,
     surfaceChanged(service) {
+      silent.forget(service);
       for (const entry of entries)
         if (entry.upstream.service.config.name === service) entry.upstream.surface = undefined;
       for (const [key] of surfaces) if ((JSON.parse(key) as [string])[0] === service) surfaces.delete(key);
@@ -275,7 +281,10 @@ export function createUpstreams(deps: UpstreamsDeps): Upstreams {
           kill.target.startsWith(`operation:${service.config.name}:`),
       );
     },
-    status: () => upstreamStatus([...entries], deps.snapshot().services, backoff),
+    status: () => {
+      const since = (service: string) => silent.since(service, deps.now());
+      return upstreamStatus([...entries], deps.snapshot().services, { last: backoff.last, since });
+    },
     async stopService(name) {
       parked.drop(({ service }) => service.config.name === name);
       return closeAll(({ upstream }) => upstream.service.config.name === name, "it was stopped", STOP_GRACE_MS);
@@ -285,6 +294,7 @@ export function createUpstreams(deps: UpstreamsDeps): Upstreams {
       clearInterval(sweep);
       parked.drop(() => true);
       await closeAll(() => true, "Doorward is stopping");
+      await declined.flush();
     },
   };
 }

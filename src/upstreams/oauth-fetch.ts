@@ -18,8 +18,9 @@ export interface OAuthAnswer {
 /** One request of the OAuth client's. */
 export interface OAuthRequest {
   readonly url: URL;
-  /** A token request: its form, with what proves the client. */
+  /** A token request: its form, with what proves the client. Or a registration, which is JSON. */
   readonly post?: {
+    readonly type?: "application/json";
     readonly headers: readonly (readonly [string, string])[];
     readonly body: string;
     readonly sensitive: readonly Secret[];
@@ -43,7 +44,7 @@ export function fetchOAuth(
   service: Pick<CompiledMcpService, "ca" | "config">,
   { url, post }: OAuthRequest,
 ): Promise<OAuthAnswer> {
-  const type = ["content-type", "application/x-www-form-urlencoded"] as const;
+  const type = ["content-type", post?.type ?? "application/x-www-form-urlencoded"] as const;
   return collect(egress, {
     target: { origin: url.origin, private: service.config.private, ca: service.ca },
     method: post === undefined ? "GET" : "POST",

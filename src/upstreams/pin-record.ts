@@ -18,6 +18,9 @@ export function toRow(keyring: Keyring, service: string, record: PinRecord): Pin
     accepted_text: record.accepted?.text ?? null,
     seen_digest: record.seen.digest,
     seen_text: record.seen.text,
+    between_digest: record.between?.digest ?? null,
+    between_text: record.between?.text ?? null,
+    between_at: record.between?.at.toISOString() ?? null,
     flags: JSON.stringify(record.flags),
     since: record.since.toISOString(),
   };
@@ -36,6 +39,9 @@ export function serviceRow(keyring: Keyring, service: string, now: Date): PinRow
     accepted_text: null,
     seen_digest: "",
     seen_text: "",
+    between_digest: null,
+    between_text: null,
+    between_at: null,
     flags: "[]",
     since: now.toISOString(),
   };
@@ -59,6 +65,7 @@ export function toRecord(row: PinRow): PinRecord {
     state: row.state === "accepted" ? "accepted" : "held",
     why: (row.why ?? undefined) as HoldReason | undefined,
     accepted,
+    between: betweenOf(row),
     flags: JSON.parse(row.flags) as readonly ReviewFlag[],
   };
 }
@@ -84,9 +91,14 @@ export function doubtedRecord(row: PinRow): PinRecord {
     why: "damaged",
     accepted: undefined,
     seen: { digest: row.seen_digest, text: row.seen_text },
+    between: undefined,
     flags: [],
     since: Number.isNaN(since.getTime()) ? new Date(0) : since,
   };
+}
+
+function betweenOf({ between_digest: digest, between_text: text, between_at: at }: PinRow): PinRecord["between"] {
+  return digest === null || text === null || at === null ? undefined : { digest, text, at: new Date(at) };
 }
 
 function rowTag(keyring: Keyring, row: Omit<PinRow, "tag">): Buffer {
@@ -102,5 +114,7 @@ function rowTag(keyring: Keyring, row: Omit<PinRow, "tag">): Buffer {
     row.seen_text,
     row.flags,
     row.since,
+    // Rows that were written before there was such a thing have no such parts in their tags.
+    ...(row.between_digest === null ? [] : [row.between_digest, row.between_text ?? "", row.between_at ?? ""]),
   ]);
 }

@@ -43,6 +43,8 @@ describe("seePin", () => {
     assert.deepEqual([b.record.state, b.record.why, b.change], ["held", "changed", "held"]);
     const again = see(b.record, "A");
     assert.deepEqual([again.record.state, again.change], ["held", "held"]);
+    assert.deepEqual([b.record.between, again.record.between?.digest], [undefined, "B"]);
+    assert.equal(see(again.record, "B").record.between, undefined);
     assert.equal(see(again.record, "A").change, undefined);
     assert.equal(see(acceptPin(again.record, NOON), "A").record.state, "accepted");
   });

@@ -18,6 +18,8 @@ export interface PinRecord {
   /** What was accepted last; absent for an item that never was. */
   readonly accepted: PinnedDefinition | undefined;
   readonly seen: PinnedDefinition;
+  /** Of a held item that turned back to what was accepted: what it was last, and since when. */
+  readonly between: (PinnedDefinition & { readonly at: Date }) | undefined;
   /** Of the definition that was seen last. */
   readonly flags: readonly ReviewFlag[];
   /** When the state, or what is held, changed last. */
@@ -52,19 +54,20 @@ export function seePin(record: PinRecord | undefined, sighting: Sighting, now: D
   const { kind, name, definition, flags } = sighting;
   if (record === undefined) {
     const why = reasonToHold(sighting);
-    const fresh = { kind, name, seen: definition, flags, since: now };
+    const fresh = { kind, name, seen: definition, between: undefined, flags, since: now };
     return why === undefined
       ? { record: { ...fresh, state: "accepted", why: undefined, accepted: definition }, change: "pinned" }
       : { record: { ...fresh, state: "held", why, accepted: undefined }, change: "held" };
   }
   if (record.seen.digest === definition.digest) return { record, change: undefined };
   const why = record.state === "held" ? record.why : "changed";
-  return { record: { ...record, state: "held", why, seen: definition, flags, since: now }, change: "held" };
+  const between = record.accepted?.digest === definition.digest ? { ...record.seen, at: record.since } : undefined;
+  return { record: { ...record, state: "held", why, seen: definition, between, flags, since: now }, change: "held" };
 }
 
 /** The owner looked at what is held and takes it as it is. */
 export function acceptPin(record: PinRecord, now: Date): PinRecord {
-  return { ...record, state: "accepted", why: undefined, accepted: record.seen, since: now };
+  return { ...record, state: "accepted", why: undefined, accepted: record.seen, between: undefined, since: now };
 }
 
 function reasonToHold({ occasion, flags }: Sighting): HoldReason | undefined {

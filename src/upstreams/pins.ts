@@ -31,6 +31,8 @@ export interface PinView {
   readonly why?: HoldReason;
   /** Lines, hidden characters made visible: what `pin accept` would accept. Held items alone. */
   readonly diff?: readonly string[];
+  /** Of a held item that turned back to what was accepted: what it was, and since when. It turned back at `since`. */
+  readonly between?: { readonly digest: string; readonly at: string };
   readonly flags?: readonly ReviewFlag[];
   readonly since: string;
 }

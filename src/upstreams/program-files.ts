@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from "node:fs";
-import { basename, delimiter, dirname, isAbsolute, join, resolve, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
+import { findExecutable } from "../sandbox/find-executable.ts";
 import type { StdioCommand } from "./packages.ts";
 
 /** Trees that every sandbox shows; naming them again adds nothing. */
@@ -46,7 +47,7 @@ export function findProgram(
   const name = basename(server.command);
   const fetcher = FETCHERS.get(name);
   if (fetcher !== undefined) return { fault: `\`${name}\` fetches what it runs at each start`, remedy: fetcher };
-  const found = name === "node" && !server.command.includes(sep) ? places.node : locate(server, places.searchPath);
+  const found = name === "node" && !server.command.includes(sep) ? places.node : locate(server, places);
   if (found === undefined) {
     return {
       fault: `there is no program \`${server.command}\``,
@@ -68,17 +69,8 @@ export function findProgram(
   };
 }
 
-function locate({ command, cwd }: StdioCommand, searchPath: string | undefined): string | undefined {
-  const candidates = command.includes(sep)
-    ? [resolve(cwd ?? sep, command)]
-    : (searchPath ?? "")
-        .split(delimiter)
-        .filter(isAbsolute)
-        .map((folder) => join(folder, command));
-  return candidates.find((path) => {
-    const facts = statSync(path, { throwIfNoEntry: false });
-    return facts?.isFile() && (facts.mode & 0o111) !== 0;
-  });
+function locate({ command, cwd = sep }: StdioCommand, { searchPath = "" }: ProgramPlaces): string | undefined {
+  return findExecutable(command, { cwd, searchPath });
 }
 
 /** The place of the first argument that is a file; options and their words come before it. */

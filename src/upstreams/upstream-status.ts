@@ -16,13 +16,18 @@ export interface StatedUpstream {
 export function upstreamStatus(
   stated: readonly StatedUpstream[],
   services: Snapshot["services"],
-  backoff: Pick<StartBackoff, "last">,
+  troubles: Troubles,
 ): readonly UpstreamStatus[] {
   const running = new Set(stated.map(({ digest }) => digest));
-  return [...stated.map(statusOf), ...failures(services, backoff, running)];
+  return [...stated.map((each) => statusOf(each, troubles)), ...failures(services, troubles, running)];
 }
 
-function statusOf({ upstream, state, startedAt }: StatedUpstream): UpstreamStatus {
+/** What is known of servers that fail, and since when one is silent. */
+interface Troubles extends Pick<StartBackoff, "last"> {
+  since(service: string): Date | undefined;
+}
+
+function statusOf({ upstream, state, startedAt }: StatedUpstream, troubles: Troubles): UpstreamStatus {
   const { service } = upstream;
   const link = upstream.link;
   return {
@@ -37,18 +42,19 @@ function statusOf({ upstream, state, startedAt }: StatedUpstream): UpstreamStatu
     ignored: Object.values(link?.ignored() ?? {}).reduce((sum, count) => sum + count, 0),
     stderr: (link?.stderr() ?? []).map((line) => String(upstream.scrub({ line })["line"])),
     failure: undefined,
+    silentSince: troubles.since(service.config.name),
   };
 }
 
 function failures(
   services: Snapshot["services"],
-  backoff: Pick<StartBackoff, "last">,
+  troubles: Troubles,
   running: ReadonlySet<string>,
 ): readonly UpstreamStatus[] {
   return [...services.values()].flatMap((service) => {
     if (service.kind !== "mcp") return [];
     const digest = configDigest(service);
-    const last = backoff.last(digest);
+    const last = troubles.last(digest);
     if (last === undefined || running.has(digest)) return [];
     return {
       service: service.config.name,
@@ -62,6 +68,7 @@ function failures(
       ignored: 0,
       stderr: [],
       failure: last.problem.message,
+      silentSince: troubles.since(service.config.name),
     };
   });
 }

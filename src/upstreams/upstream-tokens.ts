@@ -1,22 +1,21 @@
-import { z } from "zod";
-import { Problem } from "../base/problem.ts";
 import { Secret } from "../base/secret.ts";
 import type { OAuth2CredentialConfig } from "../config/schema.ts";
-import { authenticateClient } from "../credentials/authenticate-client.ts";
 import type { CompiledMcpService } from "../policy/snapshot.ts";
 import type { Lease } from "../vault/create-vault.ts";
 import { discoverTokenEndpoint, type TokenEndpoint } from "./discover-token-endpoint.ts";
 import type { LeasedCredential } from "./egress-fetch.ts";
-import { type EgressSender, fetchOAuth } from "./oauth-fetch.ts";
+import { leaseClientSecret } from "./lease-client-secret.ts";
+import type { EgressSender } from "./oauth-fetch.ts";
+import { requestToken } from "./request-token.ts";
 import type { VaultLeases } from "./start-server.ts";
 
 /** Tokens of MCP servers elsewhere, which Doorward gets as an OAuth client. */
 export interface UpstreamTokens {
   /**
-   * The token for a server whose credential is `oauth2`: the one in force, or a new one.
+   * The token for a server whose credential is `oauth2` with `client_credentials`: the one in force, or a new one.
    *
-   * @throws {Problem} `secret_unavailable` when the client's secret may not go to the token endpoint, when the server refuses
-   *   it, or for a grant that needs a person; `upstream_invalid` and others when it cannot be asked.
+   * @throws {Problem} `secret_unavailable` when the client's secret may not go to the token endpoint, or when the server
+   *   refuses it; `upstream_invalid` and others when it cannot be asked.
    */
   get(service: CompiledMcpService): Promise<LeasedCredential>;
 }
@@ -28,14 +27,6 @@ const DEFAULT_LIFE_SECONDS = 300;
 const MAX_LIFE_SECONDS = 86_400;
 /** Nobody finds a shorter one by chance in an answer; the same floor as for secrets. */
 const SHORT_CHARACTERS = 8;
-
-const answerSchema = z.object({
-  // What a header can carry (RFC 6750 §2.1, and a little more).
-  access_token: z.string().regex(/^[\x21-\x7e]{1,16384}$/),
-  token_type: z.string().regex(/^bearer$/i),
-  expires_in: z.coerce.number().positive().optional(),
-});
-const errorSchema = z.object({ error: z.string().max(100) });
 
 interface Held {
   readonly leased: LeasedCredential;
@@ -61,11 +52,11 @@ export function createUpstreamTokens(deps: {
   const issue = async (service: CompiledMcpService, credential: OAuth2CredentialConfig) => {
     const endpoint = endpoints.get(service) ?? (await discoverTokenEndpoint(deps.egress, service));
     endpoints.set(service, endpoint);
-    const secret = await leaseSecret(deps, service, credential, endpoint);
+    const secret = await leaseClientSecret(deps, service, endpoint.url);
     const known = held.get(service);
     const at = deps.now();
     if (known !== undefined && known.secretVersion === secret?.version && isFresh(known, at)) return known.leased;
-    const lease = await requestToken(deps.egress, service, { credential, endpoint, secret, now: at });
+    const lease = await issueLease(deps.egress, service, { credential, endpoint, secret, now: at });
     const leased: LeasedCredential = {
       credential: { kind: "bearer", secret: credential.secret ?? "" },
       lease,
@@ -80,9 +71,10 @@ export function createUpstreamTokens(deps: {
 
   return {
     async get(service) {
-      const { name, credential } = service.config;
-      if (credential?.kind !== "oauth2") throw new TypeError("no OAuth client is needed");
-      if (credential.grant !== "client_credentials") throw needsPerson(name);
+      const { credential } = service.config;
+      if (credential?.kind !== "oauth2" || credential.grant !== "client_credentials") {
+        throw new TypeError("no OAuth client is needed");
+      }
       const shared = underWay.get(service);
       if (shared !== undefined) return shared;
       const issued = issue(service, credential).finally(() => underWay.delete(service));
@@ -97,26 +89,7 @@ function isFresh({ leased, issuedAt }: Held, now: Date): boolean {
   return issuedAt <= now && now < leased.lease.expiresAt;
 }
 
-async function leaseSecret(
-  { vault, now }: { readonly vault: VaultLeases; readonly now: () => Date },
-  { config }: CompiledMcpService,
-  { secret }: OAuth2CredentialConfig,
-  { url }: TokenEndpoint,
-): Promise<Lease | undefined> {
-  if (secret === undefined) return undefined;
-  const { server, credential } = config;
-  const isPinned = credential?.kind === "oauth2" && credential.tokenEndpoint !== undefined;
-  if (!isPinned && server.transport === "http" && url.origin !== server.url.origin) {
-    throw new Problem("secret_unavailable", {
-      detail: `\`${config.name}\` names a token endpoint at \`${url.origin}\`, which the file does not`,
-      remedy: `The owner can write \`token_endpoint: ${url.href}\` into its credential, if that is right.`,
-      reason: "token endpoint at another origin",
-    });
-  }
-  return vault.lease(secret, { service: config.name, origin: url.origin }, now());
-}
-
-async function requestToken(
+async function issueLease(
   egress: EgressSender,
   service: CompiledMcpService,
   asked: {
@@ -130,10 +103,8 @@ async function requestToken(
   const form = new URLSearchParams({ grant_type: "client_credentials", resource: endpoint.resource });
   if (endpoint.scopes.length > 0) form.set("scope", endpoint.scopes.join(" "));
   const client = { id: credential.clientId ?? "", secret: secret?.secret, method: endpoint.method };
-  const answer = await fetchOAuth(egress, service, { url: endpoint.url, post: authenticateClient(form, client) });
-  const parsed = answer.status === 200 ? answerSchema.safeParse(answer.json) : undefined;
-  if (parsed?.success !== true) throw refused(service.config.name, answer);
-  const { access_token: token, expires_in: life = DEFAULT_LIFE_SECONDS } = parsed.data;
+  const answer = await requestToken(egress, service, { url: endpoint.url, form, client });
+  const { accessToken: token, lifeSeconds: life = DEFAULT_LIFE_SECONDS } = answer;
   const lifeMs = Math.min(life, MAX_LIFE_SECONDS) * 1_000;
   return {
     secret: new Secret(token),
@@ -142,22 +113,4 @@ async function requestToken(
     expiresAt: new Date(now.getTime() + lifeMs - Math.min(MARGIN_MS, lifeMs / 2)),
     short: token.length < SHORT_CHARACTERS,
   };
-}
-
-function refused(name: string, { status, json }: { readonly status: number; readonly json: unknown }): Problem {
-  const error = errorSchema.safeParse(json);
-  const said = error.success && /^[a-z_]+$/.test(error.data.error) ? `\`${error.data.error}\`` : `status ${status}`;
-  return new Problem("secret_unavailable", {
-    detail: `the authorization server of \`${name}\` gave no token: ${said}`,
-    remedy: "The owner can look at `client_id`, `secret` and `scopes` of the service's credential.",
-    reason: `token endpoint: ${said}`,
-  });
-}
-
-function needsPerson(name: string): Problem {
-  return new Problem("secret_unavailable", {
-    detail: `\`${name}\` needs a person to sign in, which is not built yet`,
-    remedy: "The owner can write `grant: client_credentials`, or a token with `kind: bearer`.",
-    reason: "authorization_code is not built",
-  });
 }

@@ -2,6 +2,7 @@ import type { Relay, UpstreamSender } from "../broker/upstream-call.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Kill } from "../policy/kills.ts";
 import type { CompiledMcpService } from "../policy/snapshot.ts";
+import type { SilentServers } from "./silent-servers.ts";
 import type { Surface } from "./surface.ts";
 
 /** The upstream MCP servers: what they offer, calls to them, and their ends. */
@@ -22,6 +23,8 @@ export interface Upstreams extends UpstreamSender, AsyncDisposable {
   endSession(relayKey: string): void;
   /** Drops the calls that wait for their client's answer and that a kill covers. What it stopped does not go on when it is lifted. */
   dropParked(kill: Kill): void;
+  /** Which servers lately did not answer in time. Whoever lists what servers offer says so. */
+  readonly silent: SilentServers;
   status(): readonly UpstreamStatus[];
   /** Ends every connection and child of a service: for a kill, and when its entry changes. @returns Children ended. */
   stopService(name: string): Promise<number>;
@@ -44,4 +47,6 @@ export interface UpstreamStatus {
   readonly stderr: readonly string[];
   /** Why it failed last. */
   readonly failure: string | undefined;
+  /** Since when listings go without it, because it did not answer in time. */
+  readonly silentSince: Date | undefined;
 }

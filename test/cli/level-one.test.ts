@@ -1,40 +1,17 @@
 /** Assurance level 1: owner actions need the passphrase, typed on a terminal. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { after, before, describe, test } from "node:test";
-import { DOORWARD, makeHome, startDaemon, type TestHome } from "../harness/daemon.testing.ts";
+import { makeHome, startDaemon, type TestHome } from "../harness/daemon.testing.ts";
 import { run } from "../harness/run.testing.ts";
+import { NO_TERMINAL, typeInto } from "../harness/terminal.testing.ts";
 
 const PASSPHRASE = "correct horse battery staple";
 const CONFIG = `version: 1
 roles: { none: {} }
 agents: { bot: { roles: [none] } }
 `;
-const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
-const SCRIPT =
-  (await run("script", ["-qec", "true", "/dev/null"], { detached: true }).catch(() => undefined))?.status === 0;
 
-/** What a question of the command line ends with. */
-const QUESTION = /(?:passphrase|none\)|Again): /g;
-
-/** Runs a command on a terminal of its own, and types a line whenever it asks. `stdout` is what a person sees. */
-function type(command: string, { env, lines }: { readonly env: NodeJS.ProcessEnv; readonly lines: readonly string[] }) {
-  return new Promise<{ readonly status: number | null; readonly stdout: string }>((resolve, reject) => {
-    const child = spawn("script", ["-qec", command, "/dev/null"], { env, stdio: ["pipe", "pipe", "ignore"] });
-    let stdout = "";
-    let answered = 0;
-    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-      stdout += chunk;
-      for (const asked = [...stdout.matchAll(QUESTION)].length; answered < asked && answered < lines.length; ) {
-        child.stdin.write(`${lines[answered++]}\r`);
-      }
-    });
-    child.on("error", reject);
-    child.on("close", (status) => resolve({ status, stdout }));
-  });
-}
-
-describe("assurance level 1", { skip: SCRIPT ? false : "there is no `script` to make a terminal with" }, () => {
+describe("assurance level 1", { skip: NO_TERMINAL }, () => {
   const stack = new AsyncDisposableStack();
   let home: TestHome;
   before(async () => {
@@ -44,10 +21,7 @@ describe("assurance level 1", { skip: SCRIPT ? false : "there is no `script` to 
   });
   after(() => stack.disposeAsync());
 
-  const typed = (words: readonly string[], lines: readonly string[]) => {
-    const command = [process.execPath, DOORWARD, ...words, "--home", home.home].map(quote).join(" ");
-    return type(command, { env: home.env, lines });
-  };
+  const typed = (words: readonly string[], lines: readonly string[]) => typeInto(home, words, lines);
   const untyped = (words: readonly string[]) => home.cli(words, { detached: true });
 
   for (const running of [false, true]) {

@@ -1,11 +1,6 @@
 /** Client certificates that nginx verifies and names in a header, as docs/behind-a-proxy.md sets it up. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
-import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import {
   issueCertificate,
@@ -15,12 +10,11 @@ import {
 } from "../../src/egress/certificates.testing.ts";
 import { makeHome, startDaemon, until } from "../harness/daemon.testing.ts";
 import { replyJson, startDouble } from "../harness/double.testing.ts";
-import { plainEnvironment, run } from "../harness/run.testing.ts";
+import { makeMutualTls } from "../harness/mutual-tls.testing.ts";
+import { findNginx, startNginx, type TestNginx } from "../harness/nginx.testing.ts";
 
-const servers = makeAuthority("server authority");
-const clients = makeAuthority("client authority");
 const BOT = "spiffe://acme.example/agents/bot";
-const bot = issueClientCertificate(clients, "bot", { uris: [BOT] });
+const { servers, clients, bot, dial } = makeMutualTls(BOT);
 const NGINX = await findNginx();
 
 const CONFIG = `version: 1
@@ -38,7 +32,7 @@ describe("nginx names the client certificate", { skip: NGINX === undefined ? "ng
     const double = stack.use(await startDouble((_, response) => replyJson(response, 200, { ok: true })));
     const home = stack.use(await makeHome({ config: CONFIG.replace("UPSTREAM", double.url) }));
     const daemon = stack.use(await startDaemon(home));
-    port = await startNginx(stack, daemon.url);
+    port = stack.use(await startVerifyingNginx(daemon.url)).port;
     await until(
       () => call().catch(() => undefined),
       (answer) => answer !== undefined,
@@ -48,9 +42,8 @@ describe("nginx names the client certificate", { skip: NGINX === undefined ? "ng
 
   function call(certificate?: TestCertificate, headers: Readonly<Record<string, string>> = {}): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const own = certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key };
-    const options = { host: "127.0.0.1", port, servername: "localhost", ca: servers.cert, agent: false, headers };
-    const request = httpsRequest({ ...options, ...own, path: "/api/shop/items" }, (response) => {
+    const options = { ...dial(port, certificate), agent: false, headers };
+    const request = httpsRequest({ ...options, path: "/api/shop/items" }, (response) => {
       response.resume();
       resolve(`${response.statusCode} ${response.headers["doorward-error"] ?? ""}`.trim());
     });
@@ -69,54 +62,19 @@ describe("nginx names the client certificate", { skip: NGINX === undefined ? "ng
   });
 });
 
-async function findNginx(): Promise<string | undefined> {
-  for (const name of ["nginx", "/usr/sbin/nginx"]) {
-    const ran = await run(name, ["-v"]).catch(() => undefined);
-    if (ran?.status === 0) return name;
-  }
-  return undefined;
-}
-
-async function startNginx(stack: AsyncDisposableStack, daemon: string): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), "doorward-nginx-"));
-  const port = await freePort();
+/** nginx that asks clients for a certificate, and names it to the daemon. */
+function startVerifyingNginx(daemon: string): Promise<TestNginx> {
   const server = issueCertificate(servers, "localhost");
-  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
-    (name) => `${name}_temp_path ${folder}/${name};`,
-  );
-  const config = `daemon off; master_process off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log;
-events { worker_connections 64; }
-http {
-  access_log off; ${paths.join(" ")}
+  const files = { "cert.pem": server.cert, "key.pem": server.key, "clients.pem": clients.cert };
+  return startNginx(
+    NGINX!,
+    ({ folder, port }) => `
   server {
     listen 127.0.0.1:${port} ssl;
     ssl_certificate ${folder}/cert.pem; ssl_certificate_key ${folder}/key.pem;
     ssl_client_certificate ${folder}/clients.pem; ssl_verify_client optional;
     location / { proxy_pass ${daemon}; proxy_set_header X-Client-Cert $ssl_client_escaped_cert; }
-  }
-}
-`;
-  const files = { "nginx.conf": config, "cert.pem": server.cert, "key.pem": server.key, "clients.pem": clients.cert };
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  const child = spawn(NGINX!, ["-p", folder, "-c", join(folder, "nginx.conf")], {
-    env: plainEnvironment(),
-    stdio: "ignore",
-  });
-  const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
-  stack.defer(async () => {
-    child.kill("SIGTERM");
-    await ended;
-    rmSync(folder, { recursive: true, force: true });
-  });
-  return port;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
+  }`,
+    files,
+  );
 }

@@ -1,27 +1,22 @@
 /** A request through nginx in front of the daemon, as people set it up. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { until } from "../harness/daemon.testing.ts";
-import { plainEnvironment, run } from "../harness/run.testing.ts";
+import { findNginx, startNginx } from "../harness/nginx.testing.ts";
+import { run } from "../harness/run.testing.ts";
 import { ALL_BYTES, holdsDoorwardKey, openStage, type Stage, sha256, VENDOR_SECRETS } from "./vendor.testing.ts";
 
 const NGINX = await findNginx();
 
 describe("nginx in front", { skip: NGINX === undefined ? "nginx is not installed" : false }, () => {
   let stage: Stage;
-  let nginx: { readonly url: (way: Way) => string; stop(): Promise<void> };
+  let nginx: Awaited<ReturnType<typeof startProxy>>;
   before(async () => {
     stage = await openStage('server: { public_url: "https://broker.example.test", trusted_proxies: ["127.0.0.0/8"] }');
-    nginx = await startNginx(stage.daemon.url);
+    nginx = await startProxy(stage.daemon.url);
   });
   after(async () => {
-    await nginx?.stop();
+    await nginx?.[Symbol.asyncDispose]();
     await stage?.[Symbol.asyncDispose]();
   });
   const authorized = () => ({ authorization: `Bearer ${stage.key}` });
@@ -105,26 +100,11 @@ describe("nginx in front", { skip: NGINX === undefined ? "nginx is not installed
 /** `plain`: `proxy_pass` and nothing else. `headers`: with Host and X-Forwarded-For. `modern`: HTTP/1.1 with kept connections. */
 type Way = "plain" | "headers" | "modern";
 
-async function findNginx(): Promise<string | undefined> {
-  for (const name of ["nginx", "/usr/sbin/nginx"]) {
-    const ran = await run(name, ["-v"]).catch(() => undefined);
-    if (ran?.status === 0) return name;
-  }
-  return undefined;
-}
-
-async function startNginx(daemon: string): Promise<{ readonly url: (way: Way) => string; stop(): Promise<void> }> {
-  const folder = mkdtempSync(join(tmpdir(), "doorward-nginx-"));
-  const port = await freePort();
-  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
-    (name) => `${name}_temp_path ${folder}/${name};`,
-  );
-  writeFileSync(
-    join(folder, "nginx.conf"),
-    `daemon off; master_process off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log;
-events { worker_connections 64; }
-http {
-  access_log off; ${paths.join(" ")} client_max_body_size 32m;
+/** nginx with several ways to the daemon, each by a prefix. */
+async function startProxy(daemon: string): Promise<AsyncDisposable & { readonly url: (way: Way) => string }> {
+  const nginx = await startNginx(
+    NGINX!,
+    ({ port }) => `  client_max_body_size 32m;
   upstream doorward { server ${new URL(daemon).host}; keepalive 4; }
   server {
     listen 127.0.0.1:${port};
@@ -143,37 +123,14 @@ http {
       proxy_set_header Host $host;
       proxy_buffering off;
     }
-  }
-}
-`,
+  }`,
   );
-  const child: ChildProcess = spawn(NGINX!, ["-p", folder, "-c", join(folder, "nginx.conf")], {
-    env: plainEnvironment(),
-    stdio: "ignore",
-  });
-  const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
+  const { port, ended } = nginx;
   const answers = () =>
     fetch(`http://127.0.0.1:${port}/none`).then(
       (answer) => answer.text(),
       () => undefined,
     );
   await Promise.race([until(answers, (answer) => answer !== undefined), ended.then(() => assert.fail("nginx ended"))]);
-  return {
-    url: (way) => `http://127.0.0.1:${port}/${way}`,
-    async stop() {
-      child.kill("SIGTERM");
-      await ended;
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
+  return { url: (way) => `http://127.0.0.1:${port}/${way}`, [Symbol.asyncDispose]: () => nginx[Symbol.asyncDispose]() };
 }

@@ -1,6 +1,8 @@
 /** Ordinary clients log in over OAuth against a fresh install: nothing is set up for them, and nobody types. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { generateKeyPairSync, sign } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
@@ -16,6 +18,7 @@ import {
 } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { makeHome, startDaemon, type TestDaemon, type TestHome } from "../harness/daemon.testing.ts";
+import { freePort } from "../harness/free-port.testing.ts";
 import { signIn } from "./browser.testing.ts";
 
 const CONFIG = `version: 1
@@ -28,6 +31,7 @@ services:
       domains:drop: { effect: destructive, allow: [DELETE /domains] }
 roles: { reader: { allow: ["registrar:*"] } }
 agents: { bot: { roles: [reader] } }
+oauth: { identity_assertion: { issuers: { company: { issuer: "https://login.example", jwks: "file:company.json" } } } }
 `;
 
 /** What an SDK's client keeps of its login. */
@@ -195,6 +199,42 @@ describe("clients that log in", () => {
     assert.equal(events.stdout.trim().split("\n").length, 3, "one event for each");
   });
 
+  test("the company's issuer vouches for a person, and the agent's calls are in their name", async () => {
+    const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+    const keys = [{ ...publicKey.export({ format: "jwk" }), kid: "k1" }];
+    writeFileSync(join(home.home, "company.json"), JSON.stringify({ keys }));
+    const made = await home.json<{ client_id: string; client_secret: string; token_endpoint: string }>([
+      "agent",
+      "client",
+      "bot",
+    ]);
+    const { client_id } = made;
+    const at = Math.floor(Date.now() / 1_000);
+    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
+    const claims = { iss: "https://login.example", sub: "alice", aud: daemon.url, client_id, iat: at, exp: at + 300 };
+    const head = encode({ alg: "EdDSA", kid: "k1", typ: "oauth-id-jag+jwt" });
+    const signed = `${head}.${encode({ ...claims, jti: "once", resource: `${daemon.url}/mcp` })}`;
+    const assertion = `${signed}.${sign(null, Buffer.from(signed), privateKey).toString("base64url")}`;
+    const present = () =>
+      fetch(made.token_endpoint, {
+        method: "POST",
+        body: new URLSearchParams({ grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer", assertion }),
+        headers: { authorization: `Basic ${btoa(`${client_id}:${made.client_secret}`)}` },
+      });
+    const { access_token } = (await (await present()).json()) as { access_token: string };
+    const client = new Client({ name: "test", version: "1" });
+    const requestInit = { headers: { authorization: `Bearer ${access_token}` } };
+    await client.connect(new StreamableHTTPClientTransport(new URL(`${daemon.url}/mcp`), { requestInit }));
+    const who = await client.callTool({ name: "doorward_whoami", arguments: {} });
+    const { agent, user } = who.structuredContent as Record<string, string>;
+    assert.deepEqual([agent, user], ["bot", "issuer:company/alice"]);
+    await home.json(["kill", "user:issuer:company/alice", "--why", "a test"]);
+    await assert.rejects(client.callTool({ name: "doorward_whoami", arguments: {} }));
+    await client.close();
+    await home.json(["resume", "user:issuer:company/alice", "--why", "it was one"]);
+    assert.equal((await present()).status, 400, "it is used once");
+  });
+
   test("mcp-remote logs in, headless", async () => {
     const command = fileURLToPath(import.meta.resolve("mcp-remote/dist/proxy.js"));
     const port = await freePort();
@@ -295,12 +335,4 @@ async function outputOf(child: ChildProcess, look: (text: string) => boolean): P
   }
   await new Promise((done) => child.on("close", done));
   return text;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }

@@ -1,10 +1,12 @@
-/** Programs that people use as MCP clients, with a key in a header: they list and call an upstream server through `/mcp`. */
+/** Programs that people use as MCP clients, with a key: they list and call an upstream server through `/mcp`. */
 import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { DOORWARD } from "../harness/daemon.testing.ts";
 import { run } from "../harness/run.testing.ts";
 import { cannotRun } from "../sandbox/live-sandbox.ts";
 import {
@@ -15,10 +17,13 @@ import {
   type ServerStage,
   textOf,
 } from "../servers/stage.testing.ts";
+import { installClient } from "./install-client.testing.ts";
 
+const inspector = await installClient("inspector");
+const claude = await installClient("claude");
 const EVERYTHING = packageScript("@modelcontextprotocol/server-everything");
 
-describe("programs with a key in a header", { skip: cannotRun }, () => {
+describe("programs with a key", { skip: cannotRun }, () => {
   const stack = new AsyncDisposableStack();
   let stage: ServerStage;
   before(async () => {
@@ -89,5 +94,39 @@ describe("programs with a key in a header", { skip: cannotRun }, () => {
     assert.match(called.stdout, /The sum of 2 and 3 is 5/);
     const refused = await mcporter("call", "--tool", "everything__get-env");
     assert.match(refused.stdout + refused.stderr, /unknown_operation/);
+  });
+
+  function inspect(era: string, ...words: readonly string[]) {
+    const door = ["--cli", url(), "--transport", "http", "--protocol-era", era];
+    const key = ["--header", `Authorization: Bearer ${stage.home.key(AGENT)}`];
+    const env = { ...stage.home.env, HOME: stage.home.folder };
+    return run(process.execPath, [inspector.program, ...door, ...key, ...words], { env, cwd: stage.home.folder });
+  }
+
+  for (const era of ["legacy", "modern"]) {
+    test(`inspector --cli lists and calls, ${era}`, { skip: inspector.cannotRun }, async () => {
+      const listed = await inspect(era, "--method", "tools/list");
+      assert.equal(listed.status, 0, listed.stderr);
+      const names = (JSON.parse(listed.stdout) as { tools: { name: string }[] }).tools.map(({ name }) => name);
+      assert.ok(names.includes("everything__echo") && !names.includes("everything__get-env"), names.join());
+      const call = ["--method", "tools/call", "--tool-name"];
+      const called = await inspect(era, ...call, "everything__get-sum", "--tool-arg", "a=2", "b=3");
+      assert.equal(called.status, 0, called.stderr);
+      assert.match(called.stdout, /The sum of 2 and 3 is 5/);
+      assert.equal(lastCall()?.["agent"], AGENT);
+    });
+  }
+
+  test("Claude Code is connected over stdio", { skip: claude.cannotRun }, async () => {
+    const own = join(stage.home.folder, "claude");
+    mkdirSync(own);
+    const quiet = { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1", DISABLE_AUTOUPDATER: "1" };
+    const options = { env: { ...stage.home.env, ...quiet, HOME: own }, cwd: own };
+    const mcp = (...words: readonly string[]) => run(process.execPath, [claude.program, "mcp", ...words], options);
+    const command = [process.execPath, DOORWARD, "connect", "--agent", AGENT, "--home", stage.home.home];
+    const added = await mcp("add", "--scope", "user", "doorward", "--", ...command);
+    assert.equal(added.status, 0, added.stderr);
+    const { stdout } = await mcp("list");
+    assert.match(stdout, /doorward: .* connect --agent caller .* ✔ Connected/);
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "../harness/run.testing.ts";
 
@@ -44,11 +44,19 @@ export async function runSuite(options: {
 /** What the suite wrote into a folder, by what it ran. */
 export function readChecks(folder: string): ReadonlyMap<string, readonly Check[]> {
   return new Map(
-    readdirSync(folder).map((entry) => {
+    checkFiles(folder).map((file) => {
+      const entry = dirname(file);
       const name = /^(.+)-\d{4}-\d{2}-\d{2}T[\dZ-]+$/.exec(entry)?.[1] ?? entry;
-      return [name, JSON.parse(readFileSync(join(folder, entry, "checks.json"), "utf8")) as Check[]];
+      return [name, JSON.parse(readFileSync(join(folder, file), "utf8")) as Check[]];
     }),
   );
+}
+
+/** Names of scenarios have slashes. */
+function checkFiles(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true })
+    .map(String)
+    .filter((file) => basename(file) === "checks.json");
 }
 
 /** The failing ones, by id. */

@@ -5,7 +5,10 @@
  * `DOORWARD_TEST_URL`, `_PID`, `_KEY` and `_CONFIG` name the daemon, its caller's key, and its file of rules.
  */
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { DOORWARD } from "../harness/daemon.testing.ts";
+import { run } from "../harness/run.testing.ts";
 
 type Json = Record<string, unknown>;
 
@@ -17,6 +20,8 @@ const context = JSON.parse(given("MCP_CONFORMANCE_CONTEXT") || "{}") as {
   readonly toolCalls?: readonly { readonly name: string; readonly arguments: Json }[];
 };
 const service = `${scenario.replace(/[^a-z0-9]+/g, "-")}-${revision.replaceAll("-", "")}`;
+const SIGN_INS_MAX = 2;
+const CREDENTIAL = "\n    credential: { kind: oauth2 }";
 const CAPABILITIES = { elicitation: { form: {} }, sampling: {}, roots: {} };
 
 /** The suite ends the shell around this program, and not this program. */
@@ -43,7 +48,7 @@ async function addService(): Promise<void> {
 services:
   ${service}:
     mcp: { url: ${JSON.stringify(url)} }
-    private: true
+    private: true${scenario.startsWith("auth/") ? CREDENTIAL : ""}
     operations: { all: { effect: write, tools: ["*"], prompts: ["*"], resources: ["*"] } }
 roles: { all: { allow: ["*"] } }
 agents: { suite: { roles: [all] } }
@@ -52,9 +57,33 @@ agents: { suite: { roles: [all] } }
   process.kill(Number(given("DOORWARD_TEST_PID")), "SIGHUP");
 }
 
-/** Until the new rules are in force there is no such service. */
-async function connect() {
+/** Signs in as a person does: at the suite's server, which asks nobody. */
+async function signIn(): Promise<void> {
+  const words = [
+    "service",
+    "login",
+    service,
+    "--no-wait",
+    "--json",
+    "--home",
+    join(given("DOORWARD_TEST_CONFIG"), ".."),
+  ];
   for (;;) {
+    const { status, stdout, stderr } = await run(process.execPath, [DOORWARD, ...words], { env: process.env });
+    if (status !== 0 && stderr.includes("there is no service")) continue;
+    if (status !== 0) return console.error(stderr);
+    const opened = await fetch((JSON.parse(stdout) as { readonly url: string }).url, { redirect: "manual" });
+    const [cookie = ""] = (opened.headers.getSetCookie()[0] ?? "").split(";");
+    const answer = await fetch(opened.headers.get("location") ?? "", { redirect: "manual" });
+    const back = answer.headers.get("location");
+    if (back === null) return console.error(await answer.text());
+    return console.error(await (await fetch(back, { headers: { cookie } })).text());
+  }
+}
+
+/** Until the new rules are in force there is no such service; and a person signs in when told to, also when a sign-in is over. */
+async function connect() {
+  for (let signIns = 0; ; ) {
     const client = newClient();
     const headers = { authorization: `Bearer ${given("DOORWARD_TEST_KEY")}` };
     const door = new URL(`${given("DOORWARD_TEST_URL")}/mcp/${service}`);
@@ -63,7 +92,8 @@ async function connect() {
       await client.connect(transport);
       return { client, transport };
     } catch (error) {
-      if (!String(error).includes("unknown_service")) throw error;
+      if (String(error).includes("doorward service login") && signIns++ < SIGN_INS_MAX) await signIn();
+      else if (!String(error).includes("unknown_service")) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

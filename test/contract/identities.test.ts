@@ -14,12 +14,11 @@ import {
 import { makeSigner, signToken } from "../../src/identity/workload.testing.ts";
 import { makeHome, startDaemon, type TestDaemon, type TestHome, until } from "../harness/daemon.testing.ts";
 import { type Double, replyJson, startDouble } from "../harness/double.testing.ts";
+import { makeMutualTls } from "../harness/mutual-tls.testing.ts";
 import { readEvidence } from "../laws/stage.testing.ts";
 
-const servers = makeAuthority("server authority");
-const clients = makeAuthority("client authority");
 const BOT = "spiffe://acme.example/agents/bot";
-const bot = issueClientCertificate(clients, "bot", { uris: [BOT] });
+const { servers, clients, bot, dial } = makeMutualTls(BOT);
 const signer = await makeSigner("one");
 
 const CONFIG = `version: 1
@@ -88,11 +87,9 @@ describe("identities", () => {
   });
 
   function send(path: string, { method = "GET", token, certificate, agent, headers: more = {} }: Ask = {}) {
-    const { port } = new URL(daemon.url);
-    const options = { host: "127.0.0.1", port, servername: "localhost", ca: servers.cert, agent: agent ?? false };
+    const options = { ...dial(Number(new URL(daemon.url).port), certificate), agent: agent ?? false };
     const headers = { ...more, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
-    const own = certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key };
-    return httpsRequest({ ...options, ...own, method, path, headers });
+    return httpsRequest({ ...options, method, path, headers });
   }
 
   function call(path: string, ask: Ask = {}): Promise<Answer> {
