@@ -25,18 +25,22 @@ export function killActions({ kills, effects, now }: KillActionsDeps): readonly 
         const inForceMs = performance.now() - startedAt;
         const { kill, already, faults } = await setting;
         const { streams, leases, children, tokens } = effects.take(kill.target) ?? NO_EFFECT;
-        const lost = "tokens may be valid again after a restart, once the kill is lifted";
         const revoked = await tokens.catch(() => undefined);
+        const ended = await children.catch(() => undefined);
         return {
           target: kill.target,
           at: order.now.toISOString(),
           effective_ms: Math.round(inForceMs * 1_000) / 1_000,
           streams_cut: streams,
-          children_ended: await children,
+          children_ended: ended ?? 0,
           leases_revoked: leases,
           tokens_revoked: revoked ?? 0,
           already,
-          faults: revoked === undefined ? [...faults, lost] : faults,
+          faults: [
+            ...faults,
+            ...(revoked === undefined ? ["tokens may be valid again after a restart, once the kill is lifted"] : []),
+            ...(ended === undefined ? ["a program of an MCP server may still run; its calls are refused"] : []),
+          ],
         };
       },
     },

@@ -13,7 +13,7 @@ const LEASES = [
   { ref: "env:TOKEN", service: "mail" },
 ];
 
-function fixture() {
+function fixture(revokeKilled: () => Promise<number> = async () => 3) {
   const asked: string[] = [];
   const listeners = (name: string) => (whose?: (who: Killable) => boolean) => {
     const covered = LISTENERS.filter((who) => whose?.(who) ?? true);
@@ -31,7 +31,7 @@ function fixture() {
       upstreams: { dropParked: () => {}, stopService: async () => 0 },
       execSessions: { cut: () => 1 },
     }),
-    revokeKilled: async () => 3,
+    revokeKilled,
   });
   const kill = (target: string) => ({ target, why: "", setBy: "owner", setAt: new Date(0) });
   return { effects, kill, asked };
@@ -75,3 +75,15 @@ for (const [target, leases] of [
     assert.equal(effects.take(target)?.leases, leases);
   });
 }
+
+test("what a kill could not take back is told to who asks, and ends no process before", async () => {
+  const { effects, kill } = fixture(async () => {
+    throw new Error("the disk is full");
+  });
+  effects.apply(kill("all"));
+  // A rejection that nobody handles until here would end the process, and fails this test.
+  await new Promise((resolve) => setImmediate(resolve));
+  const effect = effects.take("all")!;
+  await assert.rejects(effect.tokens, /the disk is full/);
+  assert.equal(await effect.children, 1);
+});

@@ -64,12 +64,12 @@ export function createKillEffects(deps: KillEffectsDeps): KillEffects {
   };
   return {
     apply(kill) {
-      effects.set(kill.target, {
-        streams: cutStreams(kill),
-        leases: vault.dropLeases((lease) => coversLease(kill.target, lease)),
-        children: endChildren(kill),
-        tokens: deps.revokeKilled(kill),
-      });
+      const streams = cutStreams(kill);
+      const leases = vault.dropLeases((lease) => coversLease(kill.target, lease));
+      const [children, tokens] = [endChildren(kill), deps.revokeKilled(kill)];
+      // They are looked at when the kill is durable, or never: one that fails until then must not end the process.
+      for (const work of [children, tokens]) work.catch(() => {});
+      effects.set(kill.target, { streams, leases, children, tokens });
     },
     take(target) {
       const effect = effects.get(target);

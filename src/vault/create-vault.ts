@@ -114,11 +114,7 @@ export function createVault(deps: VaultDeps): Vault {
       return held;
     },
     heldPairings: () => bindings.held(),
-    async confirmService(service, by, now) {
-      const confirmed = await bindings.confirm(service, by, now);
-      leases.drop((lease) => !bindings.isBound(lease));
-      return confirmed;
-    },
+    confirmService: (service, by, now) => bindings.confirm(service, by, now),
     async unbindService(service) {
       await bindings.forget(service);
       used = used.filter((pairing) => pairing.service !== service);
