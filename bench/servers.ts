@@ -7,10 +7,11 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { createSandbox, systemFacts } from "../src/sandbox/create-sandbox.ts";
 import { detectBubblewrap } from "../src/sandbox/detect-bubblewrap.ts";
-import { MODERN_META, startDaemon } from "./doorward.ts";
+import { startDaemon } from "./doorward.ts";
 import { runProgram, SERVER_CORE, spawnPinned } from "./processes.ts";
 import type { Row } from "./report.ts";
 import { median } from "./statistics.ts";
+import { modernRequest } from "./targets.ts";
 
 const SERVER = join(import.meta.dirname, "mcp-server.js");
 const LAUNCHER = join(import.meta.dirname, "../bin/doorward.js");
@@ -118,19 +119,8 @@ agents: { ${AGENT}: { roles: [caller] } }
 }
 
 async function callRelayed(url: string, key: string): Promise<void> {
-  const params = { name: "tools__echo", arguments: {}, _meta: MODERN_META };
-  const answer = await fetch(`${url}/mcp`, {
-    method: "POST",
-    headers: {
-      authorization: `Bearer ${key}`,
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      "mcp-protocol-version": "2026-07-28",
-      "mcp-method": "tools/call",
-      "mcp-name": "tools__echo",
-    },
-    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params }),
-  });
+  const { url: door, method, headers, body = "" } = modernRequest(url, key, { name: "tools__echo", arguments: {} });
+  const answer = await fetch(door, { method, headers, body });
   const text = await answer.text();
   if (!text.includes("xxxx")) throw new Error(`the call was answered with ${answer.status}: ${text.slice(0, 300)}`);
 }

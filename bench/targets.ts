@@ -12,6 +12,11 @@ export interface Target {
   readonly wireBytes: number;
 }
 
+interface ToolCall {
+  readonly name: string;
+  readonly arguments: object;
+}
+
 const TOOL = "doorward_request";
 const ARGUMENTS = { service: "registrar", method: "GET", path: SAMPLE_PATH };
 
@@ -22,12 +27,21 @@ export function apiRequest(base: string, key: string): LoadRequest {
 }
 
 /** A tool call of revision 2026-07-28: no session, the envelope in the body, the same facts in headers. */
-export function modernRequest(base: string, key: string): LoadRequest {
-  const params = { name: TOOL, arguments: ARGUMENTS, _meta: MODERN_META };
+export function modernRequest(
+  base: string,
+  key: string,
+  call: ToolCall = { name: TOOL, arguments: ARGUMENTS },
+): LoadRequest {
+  const params = { ...call, _meta: MODERN_META };
   return {
     url: `${base}/mcp`,
     method: "POST",
-    headers: { ...mcpHeaders(key), "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": TOOL },
+    headers: {
+      ...mcpHeaders(key),
+      "mcp-protocol-version": "2026-07-28",
+      "mcp-method": "tools/call",
+      "mcp-name": call.name,
+    },
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params }),
   };
 }

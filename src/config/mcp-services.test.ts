@@ -227,6 +227,17 @@ describe("an MCP server elsewhere", () => {
       tokenEndpoint: undefined,
     });
   });
+
+  test("a client's secret without the client it is of is warned of", () => {
+    const warned = (credential: string) => {
+      const result = parseConfig(oneService(REMOTE, credential, TOOLS), { path: PATH });
+      assert.ok(result.ok);
+      return result.warnings.map(({ path }) => path);
+    };
+    assert.deepEqual(warned("credential: { kind: oauth2, secret: local:k }"), ["services.api.credential.secret"]);
+    assert.deepEqual(warned("credential: { kind: oauth2, client_id: me, secret: local:k }"), []);
+    assert.deepEqual(warned("credential: { kind: oauth2 }"), []);
+  });
 });
 
 describe("operations of MCP servers", () => {

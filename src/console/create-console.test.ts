@@ -309,3 +309,12 @@ test("at an IP address the page says where passkeys work", async (context) => {
   assert.ok(page.text.includes(`${stage.url}/console/approvals/${approval.id}`));
   assert.doesNotMatch(page.text, />Approve</);
 });
+
+test("at 127.0.0.1 the sign-in leads to localhost for a passkey, unless a program's question waits here", async (context) => {
+  const stage = await testConsole(context);
+  const browser = testBrowser(stage.url.replace("localhost", "127.0.0.1"));
+  const link = /<a href="http:\/\/localhost:\d+\/console\/login\?return=%2Fconsole%2Fme">Sign in with a passkey/;
+  assert.match((await browser.get("/console/login?return=%2Fconsole%2Fme")).text, link);
+  const asked = await browser.get("/console/login?return=%2Foauth%2Finteraction%2Fx");
+  assert.ok(!asked.text.includes("http://localhost"), asked.text);
+});

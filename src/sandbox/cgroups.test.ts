@@ -37,6 +37,14 @@ test("version 2: a delegated group with its controllers on gives a group with al
   assert.equal(read(at, "mine/doorward-x/cpu.max"), "50000 100000");
 });
 
+test("a process enters every folder of its group", async () => {
+  const at = mount("enter", { "memory/cgroup.procs": "", "pids/cgroup.procs": "" });
+  const group = findCgroups({ mount: at, own: "4:memory:/\n8:pids:/\n", pid: 7 })?.create("doorward-x", LIMITS);
+  await group?.enter(42);
+  assert.equal(read(at, "memory/doorward-x/cgroup.procs"), "42");
+  assert.equal(read(at, "pids/doorward-x/cgroup.procs"), "42");
+});
+
 test("version 2: the daemon alone in its group moves into a leaf, so that the controllers can be turned on", () => {
   const files = {
     "mine/cgroup.controllers": "memory pids",

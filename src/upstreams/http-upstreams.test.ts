@@ -174,6 +174,42 @@ test("a request of a connection leaves its origin neither with the credential no
   }
 });
 
+test("a refused request is sent again once, after a 401 alone, and only where there is another token", async (t) => {
+  const facts = { status: 200 };
+  const { origin, seen } = await serve(t, async () => new Response("no", { status: facts.status }));
+  const { config } = remote(origin);
+  let told = 0;
+  const sentFor = async (status: number, refused?: () => void) => {
+    facts.status = status;
+    const before = seen.length;
+    const leased = { credential: { kind: "bearer", secret: "" }, lease: LEASE } as const;
+    const fetch = createEgressFetch({
+      egress: testEgress(t),
+      url: config.server.transport === "http" ? config.server.url : assert.fail(),
+      private: true,
+      ca: undefined,
+      authorise: async () => (refused === undefined ? leased : { ...leased, refused }),
+      sensitive: () => {},
+      answerBytes: 1_000,
+      brokenOff: () => {},
+    });
+    const answer = await fetch(`${origin}/mcp`, { method: "POST", body: "{}" });
+    assert.equal(answer.status, status);
+    await answer.text();
+    return seen.length - before;
+  };
+  const refused = () => {
+    told += 1;
+  };
+  for (const status of [200, 400, 403, 404, 408, 409, 425, 429, 500, 502, 503, 504]) {
+    assert.equal(await sentFor(status, refused), 1, `${status}`);
+  }
+  assert.equal(told, 0);
+  assert.equal(await sentFor(401, refused), 2);
+  assert.equal(told, 1);
+  assert.equal(await sentFor(401), 1);
+});
+
 function json(id: unknown, result: unknown): Response {
   return new Response(JSON.stringify({ jsonrpc: "2.0", id, result }), {
     headers: { "content-type": "application/json" },

@@ -13,6 +13,9 @@ const CLIENTS = {
   claude: { name: "@anthropic-ai/claude-code", version: "2.1.330", program: "cli-wrapper.cjs" },
 } as const;
 
+/** With these Claude Code fetches nothing on the side. */
+export const CLAUDE_QUIET = { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1", DISABLE_AUTOUPDATER: "1" } as const;
+
 /** Gone with `npm ci`, and seen neither by git nor by what is published. */
 const CACHE = join(import.meta.dirname, "../../node_modules/.cache/doorward-clients");
 

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { makeHome, startDaemon, type TestDaemon, type TestHome } from "../harness/daemon.testing.ts";
 import { freePort } from "../harness/free-port.testing.ts";
 import { run } from "../harness/run.testing.ts";
-import { installClient } from "./install-client.testing.ts";
+import { CLAUDE_QUIET, installClient } from "./install-client.testing.ts";
 import { logInHeadless } from "./log-in-headless.testing.ts";
 
 const inspector = await installClient("inspector");
@@ -61,8 +61,7 @@ describe("programs that log in", () => {
   });
 
   test("Claude Code logs in, and is connected", { skip: claude.cannotRun }, async () => {
-    const quiet = { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1", DISABLE_AUTOUPDATER: "1" };
-    const env = { ...ownHome("claude"), ...quiet };
+    const env = { ...ownHome("claude"), ...CLAUDE_QUIET };
     const mcp = (...words: readonly string[]) => run(process.execPath, [claude.program, "mcp", ...words], { env });
     const added = await mcp("add", "--transport", "http", "--scope", "user", "door", `${daemon.url}/mcp`);
     assert.equal(added.status, 0, added.stderr);

@@ -1,6 +1,5 @@
 /** Ordinary clients log in over OAuth against a fresh install: nothing is set up for them, and nobody types. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -17,9 +16,11 @@ import {
   UnauthorizedError,
 } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { modern } from "../../src/mcp/http-endpoint.testing.ts";
 import { makeHome, startDaemon, type TestDaemon, type TestHome } from "../harness/daemon.testing.ts";
 import { freePort } from "../harness/free-port.testing.ts";
 import { signIn } from "./browser.testing.ts";
+import { logInHeadless } from "./log-in-headless.testing.ts";
 
 const CONFIG = `version: 1
 services:
@@ -162,31 +163,13 @@ describe("clients that log in", () => {
     assert.equal(direct.status, 403);
     assert.match(direct.headers.get("www-authenticate") ?? "", challenge);
 
+    const dropped = { service: "registrar", method: "DELETE", path: "/domains" };
+    const { message, headers } = modern("tools/call", { name: "doorward_request", arguments: dropped });
     const call = (token: string) =>
       fetch(`${daemon.url}/mcp`, {
         method: "POST",
-        headers: {
-          authorization: `Bearer ${token}`,
-          "content-type": "application/json",
-          accept: "application/json, text/event-stream",
-          "mcp-protocol-version": "2026-07-28",
-          "mcp-method": "tools/call",
-          "mcp-name": "doorward_request",
-        },
-        body: JSON.stringify({
-          jsonrpc: "2.0",
-          id: 1,
-          method: "tools/call",
-          params: {
-            name: "doorward_request",
-            arguments: { service: "registrar", method: "DELETE", path: "/domains" },
-            _meta: {
-              "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-              "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
-              "io.modelcontextprotocol/clientCapabilities": {},
-            },
-          },
-        }),
+        headers: { ...headers, authorization: `Bearer ${token}` },
+        body: JSON.stringify({ jsonrpc: "2.0", ...message }),
       });
     const over = await call(await tokenFor("/mcp"));
     assert.equal(over.status, 403, await over.clone().text());
@@ -281,14 +264,8 @@ describe("clients that log in", () => {
   test("mcporter logs in, headless", async () => {
     const command = join(dirname(fileURLToPath(import.meta.resolve("mcporter"))), "cli.js");
     const words = ["auth", "--http-url", `${daemon.url}/mcp`, "--allow-http", "--no-browser", "--name", "doorward"];
-    const child = spawn(process.execPath, [command, ...words], { cwd: home.folder, env: home.env });
-    const browser = await signIn(home);
-    const said = await outputOf(child, (text) => {
-      const url = /http:\/\/127\.0\.0\.1:\d+\/oauth\/authorize\?[^\s"]+/.exec(text)?.[0];
-      if (url !== undefined) void browser.consent(url);
-      return url !== undefined;
-    });
-    assert.equal(child.exitCode, 0, said);
+    const { status, said } = await logInHeadless(home, [process.execPath, command, ...words], home.env);
+    assert.equal(status, 0, said);
     const clients = await home.json<{ name: string }[]>(["agent", "clients"]);
     assert.ok(
       clients.some(({ name }) => /mcporter/i.test(name)),
@@ -310,29 +287,9 @@ describe("clients that log in", () => {
     const { client_id } = (await registered.json()) as { client_id: string };
     const suite = fileURLToPath(import.meta.resolve("@modelcontextprotocol/conformance/dist/index.js"));
     const words = ["authorization", "--url", daemon.url, "--client-id", client_id, "--resource", `${daemon.url}/mcp`];
-    const child = spawn(process.execPath, [suite, ...words, "-p", String(port)], { cwd: home.folder, env: home.env });
-    const browser = await signIn(home);
-    const said = await outputOf(child, (text) => {
-      const url = /http:\/\/127\.0\.0\.1:\d+\/oauth\/authorize\?\S+/.exec(text)?.[0];
-      if (url === undefined || !text.includes("Callback server started")) return false;
-      void browser.consent(url);
-      return true;
-    });
-    assert.equal(child.exitCode, 0, said);
+    const command = [process.execPath, suite, ...words, "-p", String(port)] as const;
+    const { status, said } = await logInHeadless(home, command, home.env);
+    assert.equal(status, 0, said);
     assert.doesNotMatch(said, /[1-9]\d* failed|FAILURE/, said);
   });
 });
-
-/** All that a process says. @param look - Asked until it has seen enough. */
-async function outputOf(child: ChildProcess, look: (text: string) => boolean): Promise<string> {
-  let text = "";
-  let seen = false;
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.on("data", (chunk: Buffer) => {
-      text += chunk.toString("utf8");
-      if (!seen) seen = look(text);
-    });
-  }
-  await new Promise((done) => child.on("close", done));
-  return text;
-}

@@ -17,7 +17,7 @@ import {
   type ServerStage,
   textOf,
 } from "../servers/stage.testing.ts";
-import { installClient } from "./install-client.testing.ts";
+import { CLAUDE_QUIET, installClient } from "./install-client.testing.ts";
 
 const inspector = await installClient("inspector");
 const claude = await installClient("claude");
@@ -120,8 +120,7 @@ describe("programs with a key", { skip: cannotRun }, () => {
   test("Claude Code is connected over stdio", { skip: claude.cannotRun }, async () => {
     const own = join(stage.home.folder, "claude");
     mkdirSync(own);
-    const quiet = { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1", DISABLE_AUTOUPDATER: "1" };
-    const options = { env: { ...stage.home.env, ...quiet, HOME: own }, cwd: own };
+    const options = { env: { ...stage.home.env, ...CLAUDE_QUIET, HOME: own }, cwd: own };
     const mcp = (...words: readonly string[]) => run(process.execPath, [claude.program, "mcp", ...words], options);
     const command = [process.execPath, DOORWARD, "connect", "--agent", AGENT, "--home", stage.home.home];
     const added = await mcp("add", "--scope", "user", "doorward", "--", ...command);

@@ -1,6 +1,8 @@
 /** What a token was issued for (`authorization_details`) holds for each of its calls, whichever door it comes through. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import type { JsonObject } from "../../src/base/json.ts";
+import { modern } from "../../src/mcp/http-endpoint.testing.ts";
 import { makeHome, startDaemon, type TestDaemon, type TestHome } from "../harness/daemon.testing.ts";
 import { type Double, replyJson, startDouble } from "../harness/double.testing.ts";
 import { readEvidence } from "../laws/stage.testing.ts";
@@ -63,7 +65,7 @@ describe("the context of a token", () => {
     return response.status === 200 ? "ran" : String(body.code);
   }
 
-  async function callTool(token: string, args: object, meta: object, headers: Record<string, string> = {}) {
+  async function callTool(token: string, args: JsonObject, meta: JsonObject, headers: Record<string, string> = {}) {
     const call = { service: "shop", method: "GET", path: "/items", ...args };
     const { isError, structuredContent } = await toolResult(token, "doorward_request", call, meta, headers);
     return isError === true ? String((structuredContent["error"] as { code?: string }).code) : "ran";
@@ -72,36 +74,15 @@ describe("the context of a token", () => {
   async function toolResult(
     token: string,
     name: string,
-    args: object,
-    meta: object = {},
-    headers: Record<string, string> = {},
+    args: JsonObject,
+    meta: JsonObject = {},
+    more: Record<string, string> = {},
   ) {
+    const { message, headers } = modern("tools/call", { name, arguments: args }, meta);
     const response = await fetch(`${daemon.url}/mcp`, {
       method: "POST",
-      headers: {
-        authorization: `Bearer ${token}`,
-        "content-type": "application/json",
-        accept: "application/json, text/event-stream",
-        "mcp-protocol-version": "2026-07-28",
-        "mcp-method": "tools/call",
-        "mcp-name": name,
-        ...headers,
-      },
-      body: JSON.stringify({
-        jsonrpc: "2.0",
-        id: 1,
-        method: "tools/call",
-        params: {
-          name,
-          arguments: args,
-          _meta: {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": { name: "contract", version: "1" },
-            "io.modelcontextprotocol/clientCapabilities": {},
-            ...meta,
-          },
-        },
-      }),
+      headers: { ...headers, authorization: `Bearer ${token}`, ...more },
+      body: JSON.stringify({ jsonrpc: "2.0", ...message }),
     });
     const { result } = (await response.json()) as {
       result: { isError?: boolean; structuredContent: Record<string, unknown> };
@@ -142,7 +123,7 @@ describe("the context of a token", () => {
       ["tenant", "globex"],
       ["role", "clerk"],
     ]) {
-      assert.equal(await callTool(token, {}, { [`doorward/${part}`]: other }), "denied", `_meta ${part}`);
+      assert.equal(await callTool(token, {}, { [`doorward/${part}`]: other! }), "denied", `_meta ${part}`);
       assert.equal(await callTool(token, {}, {}, { [`doorward-${part}`]: other! }), "denied", `header ${part}`);
     }
   });

@@ -4,12 +4,9 @@ import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { createSandbox, systemFacts } from "../../src/sandbox/create-sandbox.ts";
-import { detectBubblewrap } from "../../src/sandbox/detect-bubblewrap.ts";
-import { cannotRun, endOf, folders, specOf } from "./live-sandbox.ts";
+import { createSandbox } from "../../src/sandbox/create-sandbox.ts";
+import { cannotRun, endOf, folders, found, PATH, specOf } from "./live-sandbox.ts";
 
-const PATH = process.env["PATH"] ?? "";
-const found = await detectBubblewrap(systemFacts(PATH));
 const socket = join(folders.base, "bridge.sock");
 
 /** Runs inside, and prints what came of each. */

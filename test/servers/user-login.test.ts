@@ -26,13 +26,19 @@ async function staged(t: TestContext) {
 
 const begin = ({ home }: ServerStage) => home.json<Begun>(["service", "login", "notes", "--no-wait"]);
 
-/** Opens the link, signs in over there, and comes back. */
-async function signIn(stage: ServerStage): Promise<Response> {
-  const { url } = await begin(stage);
+/** Opens the link and answers over there. @returns Where that sends the browser, and the cookie that it has from here. */
+async function goThere(stage: ServerStage, url: string) {
   const opened = await fetch(url, { redirect: "manual" });
   assert.equal(opened.status, 303);
   const [cookie = ""] = (opened.headers.getSetCookie()[0] ?? "").split(";");
   const answer = await browse(opened.headers.get("location") ?? "", `${stage.daemon().url}/oauth/upstream/callback`);
+  return { answer, cookie };
+}
+
+/** Opens the link, signs in over there, and comes back. */
+async function signIn(stage: ServerStage): Promise<Response> {
+  const { url } = await begin(stage);
+  const { answer, cookie } = await goThere(stage, url);
   const strange = await fetch(answer);
   assert.equal(strange.status, 400, "another browser finishes the sign-in");
   const done = await fetch(answer, { headers: { cookie } });
@@ -82,9 +88,7 @@ test("the command waits for the person, and says what went wrong", async (t) => 
   provider.facts.refuses = true;
   const { login, url } = await begin(stage);
   assert.match(login, /^lgn_/);
-  const opened = await fetch(url, { redirect: "manual" });
-  const [cookie = ""] = (opened.headers.getSetCookie()[0] ?? "").split(";");
-  const answer = await browse(opened.headers.get("location") ?? "", `${stage.daemon().url}/oauth/upstream/callback`);
+  const { answer, cookie } = await goThere(stage, url);
   const page = await fetch(answer, { headers: { cookie } });
   assert.equal(page.status, 400);
   assert.match(await page.text(), /did not succeed/);
