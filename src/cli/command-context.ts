@@ -93,6 +93,11 @@ export function columns(rows: readonly (readonly string[])[]): readonly string[]
   );
 }
 
+/** For options that may be repeated: all that was given, in order. */
+export function collect(value: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, value];
+}
+
 /** `90d`, `10m`, `1h`: seconds. @throws {CommandFailure} with status 2. */
 export function seconds(text: string): number {
   const match = /^(\d+)(s|m|h|d)$/.exec(text);

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Cli, columns, optionsOf, seconds, show, withAdmin } from "./command-context.ts";
+import { type Cli, collect, columns, optionsOf, seconds, show, withAdmin } from "./command-context.ts";
 import { addClientCommands } from "./commands-client.ts";
 
 interface IssuedKey {
@@ -40,7 +40,6 @@ interface KeyOptions {
 /** `doorward agent …`: agents of the file, and their keys. */
 export function addAgentCommands(program: Command, cli: Cli): void {
   const agent = program.command("agent").description("agents and their keys");
-  const collect = (value: string, previous: readonly string[] = []) => [...previous, value];
 
   for (const [how, what] of [
     ["add", "add an agent to doorward.yaml and issue a key"],

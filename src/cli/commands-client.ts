@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
-import { type Cli, columns, optionsOf, seconds, show, withAdmin } from "./command-context.ts";
+import { type Cli, collect, columns, optionsOf, seconds, show, withAdmin } from "./command-context.ts";
 
 interface IssuedClient {
   readonly agent: string;
@@ -24,8 +24,6 @@ interface ListedClient {
 
 /** `doorward agent client|adopt|clients|registration-token`: OAuth clients, and whom they act as. */
 export function addClientCommands(agent: Command, cli: Cli): void {
-  const collect = (value: string, previous: readonly string[] = []) => [...previous, value];
-
   agent
     .command("client <name>")
     .description("make an OAuth client that acts as an agent")

@@ -2,8 +2,10 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
 import { basename, join } from "node:path";
 import type { Command } from "commander";
+import { NAME_PATTERN } from "../config/names.ts";
 import type { ChildEnd, ChildSpec, SandboxedChild, SandboxMode } from "../sandbox/child-spec.ts";
-import { type Cli, homeOf, optionsOf } from "./command-context.ts";
+import type { Detection } from "../sandbox/detect-bubblewrap.ts";
+import { type Cli, collect, homeOf, optionsOf } from "./command-context.ts";
 import { type OpenExec, openExec } from "./exec-client.ts";
 import { checkExecFolders, type ExecPlaces, findExecProgram } from "./exec-program.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
@@ -31,7 +33,6 @@ const SIGNALLED = 128;
 
 /** `doorward exec`: any command, in a sandbox whose one way out is the daemon. */
 export function addExecCommand(program: Command, cli: Cli): void {
-  const each = (value: string, before: readonly string[]) => [...before, value];
   program
     .command("exec")
     .description("run a command that holds no key: in a sandbox, its requests decided by the agent's rules")
@@ -40,12 +41,12 @@ export function addExecCommand(program: Command, cli: Cli): void {
     .option(
       "--env <name=service>",
       "a variable that shall hold a placeholder for a service's key (repeatable)",
-      each,
+      collect,
       [],
     )
-    .option("--service <name>", "reach this service only (repeatable)", each, [])
-    .option("--read <path>", "a further file or folder to read (repeatable)", each, [])
-    .option("--write <path>", "a further file or folder to write (repeatable)", each, [])
+    .option("--service <name>", "reach this service only (repeatable)", collect, [])
+    .option("--read <path>", "a further file or folder to read (repeatable)", collect, [])
+    .option("--write <path>", "a further file or folder to write (repeatable)", collect, [])
     .option("--read-only", "the working folder may be read only")
     .option("--purpose <text>", "which of the agent's purposes this is for")
     .option("--sandbox <mode>", "strict, or degraded or off, which open your files and network to it", "strict")
@@ -66,7 +67,7 @@ async function runExec(cli: Cli, command: Command, words: readonly [string, ...s
   const home = homeOf(cli, command);
   const searchPath = environment.get("PATH") ?? "";
   const places: ExecPlaces = { cwd: process.cwd(), searchPath, home: home.home, userHome: environment.userHome };
-  const mode = await modeInForce(options.sandbox, searchPath);
+  const { mode, detection } = await confinement(options.sandbox, searchPath);
   const [read, write] = options.readOnly === true ? [[places.cwd], []] : [[], [places.cwd]];
   const asked = { read: [...read, ...options.read], write: [...write, ...options.write] };
   // Without a sandbox nothing is hidden, so that nothing is opened either.
@@ -100,7 +101,7 @@ async function runExec(cli: Cli, command: Command, words: readonly [string, ...s
     standard: "terminal",
   };
   try {
-    return await runToItsEnd(cli, { spec, session, home: home.home, searchPath });
+    return await runToItsEnd(cli, { spec, session, home: home.home, searchPath, detection });
   } finally {
     session.close();
   }
@@ -108,12 +109,20 @@ async function runExec(cli: Cli, command: Command, words: readonly [string, ...s
 
 async function runToItsEnd(
   { terminal }: Cli,
-  parts: { readonly spec: ChildSpec; readonly session: OpenExec; readonly home: string; readonly searchPath: string },
+  parts: {
+    readonly spec: ChildSpec;
+    readonly session: OpenExec;
+    readonly home: string;
+    readonly searchPath: string;
+    readonly detection: Detection | undefined;
+  },
 ): Promise<number> {
   const { createSandbox } = await import("../sandbox/create-sandbox.ts");
   // The terminal sends these to the command too, and the command decides.
   for (const signal of ["SIGINT", "SIGQUIT"] as const) process.on(signal, () => {});
-  const starting = createSandbox({ home: parts.home, path: parts.searchPath }).start(parts.spec);
+  const { detection, home, searchPath } = parts;
+  const detect = detection && (() => Promise.resolve(detection));
+  const starting = createSandbox({ home, path: searchPath, ...(detect && { detect }) }).start(parts.spec);
   // The command may run before this process knows it.
   const stop = () => void starting.then((child) => child.stop(GRACE_MS.signal)).catch(() => {});
   for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
@@ -134,21 +143,24 @@ function statusOf({ code, signal }: ChildEnd): number {
   return SIGNALLED + (constants.signals[signal as NodeJS.Signals] ?? 0);
 }
 
-/** What confines the command, known before it is asked for. @throws {CommandFailure} */
-async function modeInForce(asked: string, searchPath: string): Promise<SandboxMode> {
+/** What confines the command, known before it is asked for, and the bubblewrap that was looked for. @throws {CommandFailure} */
+async function confinement(
+  asked: string,
+  searchPath: string,
+): Promise<{ readonly mode: SandboxMode; readonly detection: Detection | undefined }> {
   const mode = MODES.find((one) => one === asked);
   if (mode === undefined)
     throw new CommandFailure(EXIT.usage, `\`${asked}\` is no mode; write strict, degraded or off`);
-  if (mode === "off") return mode;
+  if (mode === "off") return { mode, detection: undefined };
   const { systemFacts } = await import("../sandbox/create-sandbox.ts");
   const { detectBubblewrap } = await import("../sandbox/detect-bubblewrap.ts");
-  const found = await detectBubblewrap(systemFacts(searchPath));
-  if (found.ok) return "strict";
-  if (mode === "degraded") return mode;
-  const remedy = found.remedy.replace(/ for this service\b.*/, ".");
+  const detection = await detectBubblewrap(systemFacts(searchPath));
+  if (detection.ok) return { mode: "strict", detection };
+  if (mode === "degraded") return { mode, detection };
+  const remedy = detection.remedy.replace(/ for this service\b.*/, ".");
   throw new CommandFailure(
     EXIT.failed,
-    `the command was not started: ${found.detail}. ${remedy} \`--sandbox off\` runs it without one, with your files and network open to it.`,
+    `the command was not started: ${detection.detail}. ${remedy} \`--sandbox off\` runs it without one, with your files and network open to it.`,
   );
 }
 
@@ -159,7 +171,7 @@ function parsePlaceholder(text: string): { readonly name: string; readonly servi
 }
 
 function readKey(folder: string, agent: string): string {
-  if (!/^[a-z][a-z0-9-]*$/.test(agent)) throw new CommandFailure(EXIT.usage, `\`${agent}\` is no name of an agent`);
+  if (!NAME_PATTERN.test(agent)) throw new CommandFailure(EXIT.usage, `\`${agent}\` is no name of an agent`);
   try {
     return readFileSync(join(folder, `${agent}.key`), "utf8").trim();
   } catch {

@@ -42,7 +42,7 @@ export function addLoginCommands(service: Command, cli: Cli): void {
         const begun = await admin.run<Begun>("service.login", { name, ...(user === undefined ? {} : { user }) });
         show(cli, command, begun, () => [begun.url]);
         if (!wait) return;
-        cli.terminal.say("open it in a browser; it can be used once, within 10 minutes");
+        cli.terminal.say(`open it in a browser; it can be used once, until ${begun.expires_at}`);
         await waitFor(admin, begun.login);
         cli.terminal.say(`signed in at ${name}`);
       });

@@ -6,7 +6,7 @@ import type { CallExplanation } from "../broker/explain-call.ts";
 import type { LoadAnswer } from "../broker/rules-in-force.ts";
 import type { Finding } from "../config/schema.ts";
 import { readSecretNames } from "../vault/secret-names-store.ts";
-import { type Cli, homeOf, optionsOf, show, withAdmin } from "./command-context.ts";
+import { type Cli, collect, homeOf, optionsOf, show, withAdmin } from "./command-context.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
 import { missingSecrets } from "./missing-secrets.ts";
 
@@ -25,7 +25,6 @@ interface ExplainOptions {
 /** `doorward policy …`: whether the file holds, and what it means for a call. */
 export function addPolicyCommands(program: Command, cli: Cli): void {
   const policy = program.command("policy").description("the rules: check and explain them");
-  const collect = (value: string, previous: readonly string[] = []) => [...previous, value];
 
   policy
     .command("check [file]")

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { SERVICE_PRESETS } from "../config/service-presets.ts";
-import { type Cli, columns, optionsOf, show, withAdmin } from "./command-context.ts";
+import { type Cli, collect, columns, optionsOf, show, withAdmin } from "./command-context.ts";
 import { addLoginCommands } from "./commands-login.ts";
 import { addPinCommands } from "./commands-pins.ts";
 import { CommandFailure, EXIT } from "./exit-status.ts";
@@ -33,7 +33,6 @@ interface ShownService {
 /** `doorward service …`: the services of the file. */
 export function addServiceCommands(program: Command, cli: Cli): void {
   const service = program.command("service").description("APIs and MCP servers that agents may be let into");
-  const collect = (value: string, previous: readonly string[] = []) => [...previous, value];
 
   service
     .command("add <name> [arguments...]")

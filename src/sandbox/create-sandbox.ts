@@ -12,7 +12,7 @@ import { startPlain } from "./start-plain.ts";
 export interface SandboxDeps extends ClosedPlaces {
   /** The daemon's PATH: where bubblewrap is looked for, and the programs of children that run without it. */
   readonly path: string;
-  /** For tests; else this machine's. */
+  /** Where it is known already, and for tests; else this machine's. */
   readonly detect?: () => Promise<Detection>;
   /** For tests; else this machine's. */
   readonly cgroups?: { readonly found: Cgroups | undefined };

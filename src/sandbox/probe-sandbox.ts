@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Server } from "node:net";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import type { LimitsInForce, Sandbox } from "./child-spec.ts";
+import type { ChildSpec, LimitsInForce, Sandbox } from "./child-spec.ts";
 import { seccompArch } from "./seccomp-arch.ts";
 import { DENIED_CALLS } from "./seccomp-numbers.ts";
 
@@ -51,7 +51,6 @@ export async function probeSandbox(deps: {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   await using local = await listen({ path: `\0${abstract}` });
   void local;
-  const config = { mode: "strict", network: [], read: [], write: [], cpu: 2 } as const;
   const holdsMemory = await limitsOf(deps.sandbox);
   const facts = {
     home: deps.home,
@@ -65,17 +64,8 @@ export async function probeSandbox(deps: {
     processes: PROCESSES_TRIED,
     deviceInodes: Object.fromEntries(["/dev/null", "/dev/urandom"].map((path) => [path, statSync(path).ino])),
   };
-  const child = await deps.sandbox.start({
-    service: "doctor",
-    command: "node",
-    args: [PROBE_PROGRAM, JSON.stringify(facts)],
-    cwd: undefined,
-    env: new Map(),
-    config: { ...config, memoryBytes: MEMORY_BYTES, processes: PROCESSES },
-    programFiles: [PROBE_PROGRAM],
-    files: [],
-    proxySocket: undefined,
-  });
+  const args = [PROBE_PROGRAM, JSON.stringify(facts)];
+  const child = await deps.sandbox.start({ ...probeSpec("node", 2), args, programFiles: [PROBE_PROGRAM] });
   const deadline = setTimeout(() => void child.stop(0), PROBE_MS);
   const [printed] = await Promise.all([text(child.stdout), text(child.stderr), child.exited]);
   clearTimeout(deadline);
@@ -84,27 +74,25 @@ export async function probeSandbox(deps: {
 
 /** A short life tells which limits are in force, and so how much memory must be tried. */
 async function limitsOf(sandbox: Sandbox): Promise<LimitsInForce> {
-  const child = await sandbox.start({
+  const child = await sandbox.start(probeSpec("/bin/true", 1));
+  await child.exited;
+  return child.limits;
+}
+
+/** A child to which nothing is open. */
+function probeSpec(command: string, cpu: number): ChildSpec {
+  const open = { network: [], read: [], write: [] };
+  return {
     service: "doctor",
-    command: "/bin/true",
+    command,
     args: [],
     cwd: undefined,
     env: new Map(),
-    config: {
-      mode: "strict",
-      network: [],
-      read: [],
-      write: [],
-      cpu: 1,
-      memoryBytes: MEMORY_BYTES,
-      processes: PROCESSES,
-    },
+    config: { mode: "strict", ...open, cpu, memoryBytes: MEMORY_BYTES, processes: PROCESSES },
     programFiles: [],
     files: [],
     proxySocket: undefined,
-  });
-  await child.exited;
-  return child.limits;
+  };
 }
 
 function parseFindings(printed: string): readonly ProbeFinding[] {
