@@ -1,3 +1,5 @@
+import { escapeHtml } from "../base/escape-html.ts";
+
 /** Markup that is safe to send: made by {@link html} alone. */
 export class Markup {
   readonly text: string;
@@ -22,24 +24,5 @@ function print(hole: Hole): string {
   if (hole === undefined || hole === false) return "";
   if (hole instanceof Markup) return hole.text;
   if (typeof hole === "object") return hole.map(print).join("");
-  return escapeText(String(hole));
-}
-
-const MARKUP: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-/** Signs that hide or reorder others: what is approved must be what is read. */
-const STEERING = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Default_Ignorable_Code_Point}\u2028\u2029\u2800]/gu;
-
-function escapeText(text: string): string {
-  return text.replace(/[&<>"']/g, (sign) => MARKUP[sign]!).replace(STEERING, shownSign);
-}
-
-function shownSign(sign: string): string {
-  if (sign === "\n" || sign === "\t") return sign;
-  return `⟨U+${sign.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  return escapeHtml(String(hole));
 }

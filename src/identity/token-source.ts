@@ -38,6 +38,7 @@ export interface TokenSource {
    * @returns Those revoked; none where the target is no token of this source.
    * @throws {Problem} `store_unavailable`, `audit_unavailable`: revoked in this process, but not yet durably.
    */
+  revoke(order: { readonly target: string; readonly by: string; readonly now: Date }): Promise<readonly RevokedToken[]>;
   /**
    * Takes back the short-lived tokens that a kill covers, in memory at once: they stay refused after it is lifted. Keys and
    * certificates are not among them.
@@ -50,5 +51,4 @@ export interface TokenSource {
     readonly by: string;
     readonly now: Date;
   }): Promise<number>;
-  revoke(order: { readonly target: string; readonly by: string; readonly now: Date }): Promise<readonly RevokedToken[]>;
 }

@@ -1,5 +1,5 @@
 import type { JWTPayload } from "jose";
-import type { JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
 import type { IssuerConfig } from "../config/schema.ts";
 import type { IssuerKeys } from "./issuer-keys.ts";
@@ -77,8 +77,7 @@ export async function verifyIssuerToken(
 function decodePart(token: string, part: 0 | 1): JsonObject | undefined {
   const text = Buffer.from(token.split(".")[part] ?? "", "base64url");
   const parsed = parseStrictJson(text);
-  const { value } = parsed.ok ? parsed : { value: null };
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+  return parsed.ok && isObject(parsed.value) ? parsed.value : undefined;
 }
 
 async function verifySignature(keys: IssuerKeys, { token, issuer, audience, now }: IssuerToken): Promise<JWTPayload> {

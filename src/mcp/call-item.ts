@@ -1,4 +1,4 @@
-import type { JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 import { Problem, type ProblemCode } from "../base/problem.ts";
 import { problemDocument } from "../base/send-problem.ts";
 import { type CollectedAnswer, collectAnswer } from "../broker/collect-answer.ts";
@@ -9,7 +9,7 @@ import { type DispatchContext, withContext } from "./dispatch.ts";
 import { exposeUris } from "./exposed-uris.ts";
 import { type FaceDeps, relayOf } from "./face.ts";
 import { finishResult } from "./finish-result.ts";
-import { isObject, RPC, RpcError } from "./json-rpc.ts";
+import { RPC, RpcError } from "./json-rpc.ts";
 import type { StateOwner } from "./request-state.ts";
 import { isStepUp, refusal } from "./tool.ts";
 

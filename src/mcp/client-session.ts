@@ -18,6 +18,19 @@ export interface ClientSession {
   listening: Map<string, () => void> | undefined;
 }
 
+/** What is known at first of a client that keeps one connection open, at `/mcp` with all that is there. */
+export function connectionSession(id: string, push: (message: string) => void): ClientSession {
+  return {
+    id,
+    scope: undefined,
+    capabilities: {},
+    logLevel: undefined,
+    push,
+    pending: undefined,
+    listening: undefined,
+  };
+}
+
 export function pendingOf(session: ClientSession): PendingRequests {
   session.pending ??= createPendingRequests();
   return session.pending;

@@ -1,10 +1,11 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import type { Relay } from "../broker/upstream-call.ts";
 import type { Principal } from "../identity/principal.ts";
+import { ASK_CAPABILITIES } from "../upstreams/judge-ask.ts";
 import { type ClientSession, pendingOf } from "./client-session.ts";
 import type { Era } from "./era.ts";
-import { isObject, notificationMessage, requestMessage } from "./json-rpc.ts";
+import { notificationMessage, requestMessage } from "./json-rpc.ts";
 import { LOG_LEVEL_KEY, wantsLog } from "./log-level.ts";
 
 /** How one call's client is reached while the call runs, and afterwards. */
@@ -23,12 +24,6 @@ export interface RelayParts {
   readonly requestState?: string | undefined;
 }
 
-/** What a client must have declared to be asked. */
-const CAPABILITY_OF: ReadonlyMap<string, string> = new Map([
-  ["elicitation/create", "elicitation"],
-  ["sampling/createMessage", "sampling"],
-  ["roots/list", "roots"],
-]);
 const CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities";
 const PROGRESS = "notifications/progress";
 const LOG = "notifications/message";
@@ -62,7 +57,7 @@ export function createRelay(parts: RelayParts): Relay {
       }
     },
     request(method, asked, signal) {
-      const needed = CAPABILITY_OF.get(method);
+      const needed = ASK_CAPABILITIES.get(method);
       if (session === undefined || era === "modern" || needed === undefined || capabilities[needed] === undefined) {
         return Promise.reject(new Problem("upstream_invalid", { detail: `the client cannot be asked \`${method}\`` }));
       }
@@ -77,7 +72,7 @@ export function createRelay(parts: RelayParts): Relay {
 /** Of a client's declared capabilities, those that an upstream may use. */
 export function capabilitiesOf(declared: JsonValue | undefined): JsonObject {
   if (!isObject(declared)) return {};
-  const kept = [...CAPABILITY_OF.values()].flatMap((name) => {
+  const kept = [...ASK_CAPABILITIES.values()].flatMap((name) => {
     const capability = declared[name];
     return isObject(capability) && JSON.stringify(capability).length <= MAX_CAPABILITY_CHARACTERS
       ? [[name, capability] as const]
@@ -94,12 +89,12 @@ function isUnrelated(method: string): boolean {
   return method.endsWith("/list_changed") || method === "notifications/resources/updated";
 }
 
-/** Trace context, and keys of other vendors. What is the protocol's or Doorward's own is said anew to the upstream. */
 /** Two callers with the same key are one: the same agent and client, of the same tenant, for the same person. */
 function callerKey({ agent, client, tenant = "", user = "" }: Principal): string {
   return tenant === "" && user === "" ? `${agent} ${client}` : JSON.stringify([agent, client, tenant, user]);
 }
 
+/** Trace context, and keys of other vendors. What is the protocol's or Doorward's own is said anew to the upstream. */
 function forwardedMeta(meta: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(meta).filter(([key]) => isForwarded(key)));
 }

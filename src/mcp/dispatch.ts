@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { isStranger, MAX_CONTEXT_CHARACTERS, type Principal, withStated } from "../identity/principal.ts";
 import type { ClientSession } from "./client-session.ts";
 import type { Era } from "./era.ts";
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from "./era.ts";
-import { isObject, RPC, RpcError, type RpcRequest, WrittenResult } from "./json-rpc.ts";
+import { RPC, RpcError, type RpcRequest, WrittenResult } from "./json-rpc.ts";
 import { isStepUp, refusal, type Tool, type ToolResult } from "./tool.ts";
 
 export interface ServerIdentity {

@@ -1,5 +1,5 @@
-import type { JsonObject } from "../base/json.ts";
-import { isObject, RPC, RpcError, type RpcMessage, type RpcNotification, type RpcRequest } from "./json-rpc.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
+import { RPC, RpcError, type RpcMessage, type RpcNotification, type RpcRequest } from "./json-rpc.ts";
 
 /** Stateless revisions: each request says its own version, in `_meta` and in a header. */
 export const MODERN_VERSIONS: readonly string[] = ["2026-07-28"];

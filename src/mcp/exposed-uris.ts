@@ -1,5 +1,4 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
-import { isObject } from "./json-rpc.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 
 const SCHEME = "doorward://";
 

@@ -11,7 +11,7 @@ import { createSessions } from "./sessions.ts";
 
 const VERSION = "io.modelcontextprotocol/protocolVersion";
 export const CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
-const BOTH = "application/json, text/event-stream";
+const CONTENT = { "content-type": "application/json", accept: "application/json, text/event-stream" };
 
 /** The endpoint on a loopback port; the header `x-agent` stands for a checked token. */
 export async function serve(t: TestContext, script?: Script, servers?: StagedServers) {
@@ -49,7 +49,7 @@ export async function serve(t: TestContext, script?: Script, servers?: StagedSer
   const post = (path: string, message: JsonObject, headers: Record<string, string> = {}, signal?: AbortSignal) =>
     fetch(base + path, {
       method: "POST",
-      headers: { "content-type": "application/json", accept: BOTH, ...headers },
+      headers: { ...CONTENT, ...headers },
       body: JSON.stringify({ jsonrpc: "2.0", ...message }),
       ...(signal === undefined ? {} : { signal }),
     });
@@ -72,6 +72,7 @@ export function modern(method: string, params: JsonObject, meta: JsonObject = {}
       params: { ...params, _meta: { [VERSION]: "2026-07-28", [CAPABILITIES]: {}, ...meta } },
     },
     headers: {
+      ...CONTENT,
       "mcp-protocol-version": "2026-07-28",
       "mcp-method": method,
       ...(name === undefined ? {} : { "mcp-name": `${name}` }),

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 
 /** JSON-RPC 2.0 as MCP uses it: ids are strings or integers, never null. */
 export type RequestId = string | number;
@@ -85,10 +85,6 @@ export function parseMessage(value: JsonValue): RpcMessage {
   if (!isObject(params)) throw malformed("`params` must be an object");
   if (Object.hasOwn(value, "result") || Object.hasOwn(value, "error")) throw malformed("both a request and an answer");
   return hasId ? { kind: "request", id: id as RequestId, method, params } : { kind: "notification", method, params };
-}
-
-export function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A result that is JSON already. */

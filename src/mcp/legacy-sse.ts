@@ -4,7 +4,7 @@ import { Problem } from "../base/problem.ts";
 import { readBody } from "../base/read-body.ts";
 import { isSameCaller, type Principal } from "../identity/principal.ts";
 import type { Killable } from "../policy/kills.ts";
-import { type ClientSession, closeSession } from "./client-session.ts";
+import { closeSession, connectionSession } from "./client-session.ts";
 import { openEventStream } from "./event-stream.ts";
 import { handleLine, type LineConnection, type LineDeps } from "./handle-line.ts";
 import { RunningCalls } from "./running-calls.ts";
@@ -100,14 +100,6 @@ function connect(response: ServerResponse): LineConnection {
     }
     response.write(`event: message\ndata: ${message}\n\n`, () => sent());
   };
-  const session: ClientSession = {
-    id: newId("sse"),
-    scope: undefined,
-    capabilities: {},
-    logLevel: undefined,
-    push: (message) => send(message),
-    pending: undefined,
-    listening: undefined,
-  };
+  const session = connectionSession(newId("sse"), send);
   return { running: new RunningCalls(), session, send };
 }

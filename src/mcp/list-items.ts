@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import type { CompiledMcpService } from "../policy/snapshot.ts";
 import type { ListedItems } from "../policy/visible-items.ts";
@@ -9,7 +9,7 @@ import type { DispatchContext } from "./dispatch.ts";
 import { nameTable } from "./exposed-names.ts";
 import { exposeUri } from "./exposed-uris.ts";
 import { type FaceDeps, visibleTo } from "./face.ts";
-import { isObject, RPC, RpcError } from "./json-rpc.ts";
+import { RPC, RpcError } from "./json-rpc.ts";
 import { findMcpService, mcpServicesFor } from "./known-services.ts";
 
 /** The lists of an MCP server. */

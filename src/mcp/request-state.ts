@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import type { JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
-import { isObject } from "./json-rpc.ts";
 
 /** A client that was asked for input has this long to repeat its call: 10 minutes, in milliseconds. */
 const TTL_MS = 600_000;

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { newId } from "../base/ids.ts";
-import { type ClientSession, closeSession } from "./client-session.ts";
+import { closeSession, connectionSession } from "./client-session.ts";
 import { handleLine, type LineDeps } from "./handle-line.ts";
 import { errorMessage, RPC, RpcError } from "./json-rpc.ts";
 import { RunningCalls } from "./running-calls.ts";
@@ -26,15 +26,7 @@ export function serveStdio(stream: Duplex, deps: StdioDeps, head: Buffer): void 
   let pendingBytes = 0;
   let underWay = 0;
   let ended = false;
-  const session: ClientSession = {
-    id: newId("con"),
-    scope: undefined,
-    capabilities: {},
-    logLevel: undefined,
-    push: (message) => push(message),
-    pending: undefined,
-    listening: undefined,
-  };
+  const session = connectionSession(newId("con"), (message) => push(message));
 
   const send = (message: string, sent: () => void = () => {}) => {
     if (!stream.writable) return sent();

@@ -1,5 +1,5 @@
 import { newId } from "../base/ids.ts";
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { collectAnswer } from "../broker/collect-answer.ts";
 import type { Relay } from "../broker/upstream-call.ts";
@@ -10,7 +10,7 @@ import type { DispatchContext } from "./dispatch.ts";
 import { exposeUri, ownerOfUri } from "./exposed-uris.ts";
 import { type FaceDeps, relayOf, senderOf } from "./face.ts";
 import { finishResult } from "./finish-result.ts";
-import { isObject, notificationMessage, type RequestId, RPC, RpcError, type RpcRequest } from "./json-rpc.ts";
+import { notificationMessage, type RequestId, RPC, RpcError, type RpcRequest } from "./json-rpc.ts";
 import { findMcpService, mcpServicesFor } from "./known-services.ts";
 
 /** Streams that one agent may keep open, and all agents together. */

@@ -1,9 +1,8 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import type { Explainer } from "../broker/explain-call.ts";
 import type { Principal } from "../identity/principal.ts";
 import { splitName } from "./exposed-names.ts";
-import { isObject } from "./json-rpc.ts";
 import { structured, type Tool } from "./tool.ts";
 import { onlyArguments } from "./tool-arguments.ts";
 import { REQUEST_INPUT, readCall } from "./tool-request.ts";

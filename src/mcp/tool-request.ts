@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import type { Turns } from "../base/turns.ts";
 import type { ByteBudget } from "../broker/byte-budget.ts";
@@ -8,7 +8,6 @@ import type { Broker } from "../broker/create-broker.ts";
 import { MAX_CONTEXT_CHARACTERS } from "../identity/principal.ts";
 import { MAX_QUERY_PAIRS } from "../request/canonical-query.ts";
 import type { RawRequest } from "../request/raw-request.ts";
-import { isObject } from "./json-rpc.ts";
 import type { Tool, ToolContext, ToolResult } from "./tool.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

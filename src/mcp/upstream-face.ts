@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import type { McpMethod } from "../request/mcp-call.ts";
 import { asRpcError, callItem, type ItemCall } from "./call-item.ts";
@@ -8,7 +8,7 @@ import { MODERN_VERSIONS } from "./era.ts";
 import { ownerOfUri } from "./exposed-uris.ts";
 import { type FaceDeps, relayOf } from "./face.ts";
 import { finishResult } from "./finish-result.ts";
-import { isObject, RPC, RpcError, type RpcRequest } from "./json-rpc.ts";
+import { RPC, RpcError, type RpcRequest } from "./json-rpc.ts";
 import { findMcpService, mcpServicesFor } from "./known-services.ts";
 import { ITEM_LISTS, type ItemList, listAll, listOne, refuseCursor } from "./list-items.ts";
 import { LOG_LEVELS } from "./log-level.ts";

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
 import { MAX_CONTEXT_CHARACTERS, type SignedContext } from "../identity/principal.ts";
 import { DETAILS_TYPE, isWithin, parseResource } from "./resources.ts";
@@ -41,10 +41,9 @@ export function parseAuthorizationDetails(text: string, publicUrl: string): Deta
 export function readDetails(value: unknown, isLocation: (location: string) => boolean = () => true): DetailsResult {
   if (!Array.isArray(value)) return fault("authorization_details must be a list");
   if (value.length === 0) return { ok: true, details: undefined };
-  const [detail] = value as readonly JsonValue[];
+  const [given] = value as readonly JsonValue[];
   if (value.length > 1) return fault("authorization_details must hold one object");
-  if (typeof detail !== "object" || detail === null || Array.isArray(detail)) return fault("it must hold an object");
-  const given = detail as JsonObject;
+  if (!isObject(given)) return fault("it must hold an object");
   if (given["type"] !== DETAILS_TYPE) return fault(`the type must be \`${DETAILS_TYPE}\``);
   if (Object.keys(given).some((name) => !MEMBERS.has(name))) return fault("a member is not known");
   for (const name of CONTEXT) {
@@ -81,13 +80,7 @@ export function narrowDetails(
 
 /** Whether a token with these details may be for a resource. */
 export function isAtLocation({ locations }: AuthorizationDetails, resource: string, publicUrl: string): boolean {
-  if (locations === undefined) return true;
-  const part = parseResource(resource, publicUrl);
-  if (part === undefined) return false;
-  return locations.some((location) => {
-    const whole = parseResource(location, publicUrl);
-    return whole !== undefined && isWithin(part, whole);
-  });
+  return locations === undefined || isWithin(resource, locations, publicUrl);
 }
 
 /** The scopes that the actions leave: of each pair the narrower one. What only overlaps is left out, so that it is never more. */

@@ -2,7 +2,7 @@ import type { Client, Context, errors as Errors, Provider } from "oidc-provider"
 import { CLOCK_TOLERANCE_SECONDS } from "../identity/verify-issuer-token.ts";
 import { type AssertionDeps, type IdentityAssertion, readIdentityAssertion } from "./identity-assertion.ts";
 import type { OAuthClients } from "./oauth-clients.ts";
-import { isWithin, parseResource } from "./resources.ts";
+import { isWithin } from "./resources.ts";
 import { applyDetails, askedOf } from "./rich-authorization.ts";
 import { areWithin, parseScopes } from "./scopes.ts";
 
@@ -93,12 +93,7 @@ function audienceOf(
     if (only === undefined || more.length > 0) throw new errors.InvalidTarget();
     return only;
   }
-  const part = typeof asked === "string" ? parseResource(asked, publicUrl) : undefined;
-  const isPart = (whole: string) => {
-    const path = parseResource(whole, publicUrl);
-    return part !== undefined && path !== undefined && isWithin(part, path);
-  };
-  if (!resources.some(isPart)) throw new errors.InvalidTarget();
+  if (typeof asked !== "string" || !isWithin(asked, resources, publicUrl)) throw new errors.InvalidTarget();
   return asked;
 }
 

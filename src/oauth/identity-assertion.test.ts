@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import type { IssuerConfig } from "../config/schema.ts";
 import { dpopProof, jwt, signer } from "./jwt.testing.ts";
@@ -126,6 +126,8 @@ test("whatever is wrong is refused in the same words, and the evidence says what
     "no scope at all": [make({ scope: 7 }), /claim_scope/],
     "details of another kind": [make({ authorization_details: [{ type: "payment" }] }), /claim_authorization_details/],
     "a binding to a certificate": [make({ cnf: { "x5t#S256": "x" } }), /claim_cnf/],
+    "a binding that is none": [make({ cnf: null }), /claim_cnf/],
+    "a binding that is a number": [make({ cnf: 7 }), /claim_cnf/],
     "a binding to a key that is not shown": [make({ cnf: { jkt: "x" } }), /wrong DPoP key/],
   };
   for (const [name, [assertion, reason]] of Object.entries(wrong)) {
@@ -174,6 +176,51 @@ test("bound to a key, it is used with that key alone, and so is its token", asyn
   assert.equal(body.token_type, "DPoP");
   assert.equal((await stage.call(body.access_token)).body.reason, "dpop_as_bearer");
   assert.equal((await present(make({ cnf: { jkt: "another" } }), {}, proof())).body.error, "invalid_grant");
+});
+
+test("a client whose tokens are bound gets no unbound one", async (context) => {
+  const { stage, make } = await setUp(context);
+  const certificate = (name: string) => ({
+    der: Buffer.from(name),
+    thumbprint: createHash("sha256").update(name).digest("base64url"),
+    id: `cert_${name}`,
+    uris: ["spiffe://acme/dns-bot"],
+    subject: "CN=x",
+    startsAt: new Date(0),
+    expiresAt: new Date("2100-01-01T00:00:00Z"),
+  });
+  const { client } = await stage.server.clients.issue({
+    agent: "dns-bot",
+    auth: "tls_client_auth",
+    jwks: undefined,
+    subject: "spiffe://acme/dns-bot",
+    by: "owner",
+    now: new Date(),
+  });
+  stage.state.certificate = certificate("one");
+  const assertion = make({ client_id: client.id });
+  const { body } = await stage.post("/oauth/token", { grant_type: GRANT, assertion, client_id: client.id });
+  assert.equal((await stage.call(body.access_token)).status, 200, JSON.stringify(body));
+  stage.state.certificate = certificate("two");
+  assert.equal((await stage.call(body.access_token)).body.reason, "wrong_certificate");
+
+  const registered = await fetch(`${stage.address}/oauth/register`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ redirect_uris: ["http://127.0.0.1:1/cb"], dpop_bound_access_tokens: true }),
+  });
+  const { client_id: id, client_secret: secret = "" } = (await registered.json()) as Record<string, string>;
+  await stage.server.clients.adopt({ id: id!, agent: "dns-bot", by: "owner" });
+  const url = `${stage.address}/oauth/token`;
+  const ask = (more: Record<string, string>) =>
+    stage.post(
+      "/oauth/token",
+      { grant_type: GRANT, assertion: make({ client_id: id }) },
+      { ...basic(id!, secret), ...more },
+    );
+  assert.equal((await ask({})).body.error, "invalid_grant");
+  assert.match(String(refusedFor(stage)), /DPoP proof is missing/);
+  assert.equal((await ask({ dpop: dpopProof(signer(), { method: "POST", url }) })).body.token_type, "DPoP");
 });
 
 test("a client that nobody adopted, that proves nothing, or that is revoked gets nothing", async (context) => {

@@ -1,4 +1,5 @@
 import type { JWTPayload } from "jose";
+import { isObject } from "../base/json.ts";
 import type { IssuerConfig } from "../config/schema.ts";
 import type { IssuerKeys } from "../identity/issuer-keys.ts";
 import { isJwt, issuerNamedBy, verifyIssuerToken } from "../identity/verify-issuer-token.ts";
@@ -95,7 +96,8 @@ function contentOf(
   const details = readDetails(wire, isOurs);
   if (!details.ok) return { fault: "claim_authorization_details" };
   // A binding that we do not know is one that we would not keep.
-  const { jkt, ...unknown } = cnf as { readonly jkt?: unknown };
+  if (!isObject(cnf)) return { fault: "claim_cnf" };
+  const { jkt, ...unknown } = cnf;
   if (Object.keys(unknown).length > 0 || (jkt !== undefined && typeof jkt !== "string")) return { fault: "claim_cnf" };
   return {
     issuer,

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 
 const REDIRECTS_LIMIT = 10;
 const REDIRECT_CHARACTERS = 2_000;
@@ -101,16 +101,14 @@ function nameOf(given: JsonValue | undefined): { client_name?: string } {
   return plain === "" ? {} : { client_name: plain };
 }
 
-const PRIVATE_PARTS = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+/** Members of a JWK that is private or symmetric (RFC 7518 §6). */
+export const PRIVATE_PARTS = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 function isKeySet(jwks: JsonValue | undefined): boolean {
-  if (typeof jwks !== "object" || jwks === null || Array.isArray(jwks)) return false;
+  if (!isObject(jwks)) return false;
   const keys = jwks["keys"];
   if (!Array.isArray(keys) || keys.length === 0 || keys.length > KEYS_LIMIT) return false;
-  return keys.every(
-    (key) =>
-      typeof key === "object" && key !== null && !Array.isArray(key) && !PRIVATE_PARTS.some((part) => part in key),
-  );
+  return keys.every((key) => isObject(key) && !PRIVATE_PARTS.some((part) => part in key));
 }
 
 function invalid(description: string): NormalisedRegistration {

@@ -1,10 +1,11 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { AuditLog } from "../audit/event.ts";
 import { newId } from "../base/ids.ts";
-import type { JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { strangerName } from "../identity/principal.ts";
 import type { Keyring } from "../vault/keyring.ts";
+import { PRIVATE_PARTS } from "./normalise-registration.ts";
 import type { OAuthClientRecord, OAuthStore } from "./oauth-store.ts";
 
 /** Clients that registered themselves and that nobody adopted; beyond these the oldest give way. */
@@ -233,13 +234,11 @@ function issuedMetadata(id: string, { agent, auth, jwks, subject }: IssueClient)
 /** RFC 8693. */
 export const TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
 
-const PRIVATE_PARTS = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
-
 /** A JWK Set without private parts. @throws {Problem} `invalid_request` when one has any: it was shown to us, so it is spent. */
 function publicKeys(jwks: JsonObject): JsonObject {
   const keys = jwks["keys"];
   const usable = Array.isArray(keys) && keys.length > 0 && keys.length <= 10;
-  if (!usable || keys.some((key) => typeof key !== "object" || key === null || Array.isArray(key))) {
+  if (!usable || !keys.every(isObject)) {
     throw new Problem("invalid_request", {
       detail: "the JWK set must hold 1 to 10 keys",
       remedy: 'Write `{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "…"}]}`.',

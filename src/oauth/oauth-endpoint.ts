@@ -1,7 +1,7 @@
 import type { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Provider } from "oidc-provider";
-import type { JsonObject } from "../base/json.ts";
+import { isObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { readBody } from "../base/read-body.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
@@ -199,10 +199,10 @@ async function registration(
   const given = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
   if (mode === "token" && given === undefined) return refused(401, "invalid_token", "registration needs a token");
   const parsed = parseStrictJson(body ?? "");
-  if (!parsed.ok || typeof parsed.value !== "object" || parsed.value === null || Array.isArray(parsed.value)) {
+  if (!parsed.ok || !isObject(parsed.value)) {
     return refused(400, "invalid_client_metadata", "the body must be a JSON object");
   }
-  const normalised = normaliseRegistration(parsed.value as JsonObject);
+  const normalised = normaliseRegistration(parsed.value);
   if (!normalised.ok) return refused(400, normalised.error, normalised.description);
   // Last, so that a faulty request uses nothing up.
   const agent = given === undefined ? undefined : await deps.registrationTokens.redeem(given, deps.now());

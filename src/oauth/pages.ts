@@ -1,4 +1,5 @@
 import type { Context } from "oidc-provider";
+import { escapeHtml } from "../base/escape-html.ts";
 
 /** HTML that was made of escaped parts. */
 export type Html = { readonly html: string };
@@ -6,14 +7,10 @@ export type Html = { readonly html: string };
 /** Makes HTML: every value is escaped, unless it is {@link Html} already. */
 export function html(parts: TemplateStringsArray, ...values: readonly (string | Html | readonly Html[])[]): Html {
   const text = (value: string | Html | readonly Html[]): string => {
-    if (typeof value === "string") return escapeText(value);
+    if (typeof value === "string") return escapeHtml(value);
     return "html" in value ? value.html : value.map(text).join("");
   };
   return { html: parts.map((part, at) => (at === 0 ? part : text(values[at - 1]!) + part)).join("") };
-}
-
-function escapeText(text: string): string {
-  return text.replaceAll(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 const STYLE =

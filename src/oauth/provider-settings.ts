@@ -1,4 +1,12 @@
-import type { Adapter, Client, Context, errors as Errors, Payload, interactionPolicy as Policy } from "oidc-provider";
+import type {
+  Adapter,
+  Client,
+  Context,
+  errors as Errors,
+  Payload,
+  interactionPolicy as Policy,
+  Token,
+} from "oidc-provider";
 import type { OAuthConfig } from "../config/schema.ts";
 import type { ClientCertificate } from "../identity/client-certificate.ts";
 import type { AccessTokens, LiveToken } from "./access-tokens.ts";
@@ -161,8 +169,7 @@ function features(settings: ProviderSettings): Payload {
     dPoP: { enabled: true, nonceSecret: settings.nonceKey },
     introspection: {
       enabled: true,
-      allowedPolicy: (_: Context, client: { clientId: string }, token: { clientId: string }) =>
-        client.clientId === token.clientId,
+      allowedPolicy: isOwnToken,
     },
     mTLS: mutualTls(settings),
     registration: {
@@ -181,8 +188,7 @@ function features(settings: ProviderSettings): Payload {
     pushedAuthorizationRequests: { enabled: true },
     revocation: {
       enabled: true,
-      allowedPolicy: (_: Context, client: { clientId: string }, token: { clientId: string }) =>
-        client.clientId === token.clientId,
+      allowedPolicy: isOwnToken,
     },
     richAuthorizationRequests: richAuthorization(settings),
     resourceIndicators: {
@@ -195,6 +201,10 @@ function features(settings: ProviderSettings): Payload {
       },
     },
   };
+}
+
+function isOwnToken(_: Context, client: Pick<Client, "clientId">, token: Pick<Token, "clientId">): boolean {
+  return client.clientId === token.clientId;
 }
 
 /** The scopes of this request: whatever has their form. Which of them name anything is for each call to find out. */

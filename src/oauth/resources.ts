@@ -36,7 +36,12 @@ export function resourceMetadata(path: ResourcePath, publicUrl: string): object 
   };
 }
 
-/** Whether a token for one resource may be exchanged for one for the other: the same, or a part of it. */
-export function isWithin(part: ResourcePath, whole: ResourcePath): boolean {
-  return part === whole || (whole === "/mcp" && part.startsWith("/mcp/"));
+/** Whether a resource, as a client names it, is one of some, or a part of one. What is none of ours is within none. */
+export function isWithin(resource: string, wholes: readonly string[], publicUrl: string): boolean {
+  const part = parseResource(resource, publicUrl);
+  if (part === undefined) return false;
+  return wholes.some((one) => {
+    const whole = parseResource(one, publicUrl);
+    return part === whole || (whole === "/mcp" && part.startsWith("/mcp/"));
+  });
 }

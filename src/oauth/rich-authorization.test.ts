@@ -151,11 +151,7 @@ test("the page says the context in plain words, and the token has what the perso
     const { stage } = await setUp(context);
     const asked = { purpose: "dns <b>", task: "T-1", role: "reader", actions: ["dns:zones"] };
     const { seen, redeem, refresh } = await login(stage, { scope: "dns:*", ...details(asked) }, how);
-    for (const part of [
-      "for the purpose <code>dns &#60;b&#62;",
-      "for the task <code>T-1",
-      "in the role <code>reader",
-    ]) {
+    for (const part of ["for the purpose <code>dns &lt;b&gt;", "for the task <code>T-1", "in the role <code>reader"]) {
       assert.ok(seen.includes(part), `${part}: ${seen}`);
     }
     assert.match(seen, /<code>dns:zones<\/code>/);

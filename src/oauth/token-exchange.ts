@@ -1,7 +1,7 @@
 import type { Context, errors as Errors, Provider } from "oidc-provider";
 import { type AccessTokens, isRevoked, type LiveToken } from "./access-tokens.ts";
 import type { OAuthClients } from "./oauth-clients.ts";
-import { isWithin, parseResource } from "./resources.ts";
+import { isWithin } from "./resources.ts";
 import { applyDetails, askedOf } from "./rich-authorization.ts";
 import { areWithin, parseScopes } from "./scopes.ts";
 
@@ -93,9 +93,9 @@ function scopesOf({ errors }: ExchangeDeps, text: string | undefined, subject: L
 
 function audienceOf({ errors, publicUrl }: ExchangeDeps, resource: string | undefined, subject: LiveToken): string {
   if (resource === undefined) return subject.audience;
-  const whole = parseResource(subject.audience, publicUrl);
-  const part = typeof resource === "string" ? parseResource(resource, publicUrl) : undefined;
-  if (whole === undefined || part === undefined || !isWithin(part, whole)) throw new errors.InvalidTarget();
+  if (typeof resource !== "string" || !isWithin(resource, [subject.audience], publicUrl)) {
+    throw new errors.InvalidTarget();
+  }
   return resource;
 }
 

@@ -1,4 +1,5 @@
 import { createHash, createPublicKey, type KeyObject } from "node:crypto";
+import { isObject } from "../base/json.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
 import { type Cbor, CborFault, readCbor } from "./cbor.ts";
 import { isSignedBy, type PasskeyAlgorithm, readCoseKey } from "./cose-key.ts";
@@ -135,10 +136,8 @@ function clientDataFault(
   expected: { readonly type: string; readonly challenge: string; readonly site: Site },
 ): WebauthnFault | undefined {
   const parsed = parseStrictJson(bytes);
-  if (!parsed.ok || typeof parsed.value !== "object" || parsed.value === null || Array.isArray(parsed.value)) {
-    return "client_data";
-  }
-  const data = parsed.value as { readonly [field: string]: unknown };
+  if (!parsed.ok || !isObject(parsed.value)) return "client_data";
+  const data = parsed.value;
   if (data["type"] !== expected.type) return "type";
   if (data["challenge"] !== expected.challenge) return "challenge";
   if (data["origin"] !== expected.site.origin) return "origin";

@@ -1,5 +1,5 @@
 import type { Client, StandardSchemaV1 } from "@modelcontextprotocol/client";
-import type { JsonObject } from "../base/json.ts";
+import { asObject, isObject, type JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import type { Link } from "./link.ts";
 import { rpcProblem, SESSION_GONE, UpstreamRpcError } from "./rpc-problem.ts";
@@ -186,12 +186,4 @@ function createListener(client: Client, capabilities: JsonObject, link: Link) {
     }
   };
   return listen;
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function asObject(value: unknown): JsonObject {
-  return isObject(value) ? value : {};
 }

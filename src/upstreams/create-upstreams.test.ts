@@ -240,11 +240,11 @@ test("what is parked is nobody else's, and no other call's", async (t) => {
   const first = await sendCall(upstreams, callOf(service, "ask", { a: 1 }, { relay }));
   const requestState = String(first.value?.["requestState"]);
   const back = relayOf({ ...relay, requestState, inputResponses: { ask_1: { action: "accept" } } });
-  const other = await sendCall(
-    upstreams,
-    callOf(service, "ask", { a: 1 }, { relay: back, principal: principal({ agent: "other" }) }),
-  );
-  assert.equal(other.problem?.code, "invalid_request");
+  for (const different of [{ agent: "other" }, { client: "other" }, { user: "user:other" }, { tenant: "other" }]) {
+    const as = { ...principal(), ...different };
+    const other = await sendCall(upstreams, callOf(service, "ask", { a: 1 }, { relay: back, principal: as }));
+    assert.equal(other.problem?.code, "invalid_request");
+  }
   const changed = await sendCall(upstreams, callOf(service, "ask", { a: 2 }, { relay: back }));
   assert.equal(changed.problem?.code, "invalid_request");
   const mine = await sendCall(upstreams, callOf(service, "ask", { a: 1 }, { relay: back }));

@@ -27,7 +27,8 @@ export interface Authorization {
   readonly method: ClientAuthMethod;
 }
 
-const OFFLINE = "offline_access";
+/** The scope of tokens for when the person is away. */
+export const OFFLINE = "offline_access";
 
 /**
  * Finds where a person signs in for a server: by the server's metadata (RFC 9728) and those of the authorization server that

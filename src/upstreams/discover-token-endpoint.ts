@@ -1,5 +1,6 @@
 import type { ClientAuthMethod } from "../credentials/authenticate-client.ts";
 import type { CompiledMcpService } from "../policy/snapshot.ts";
+import { endpointOf } from "./discover-authorization.ts";
 import type { EgressSender } from "./oauth-fetch.ts";
 import { clientAuthMethod, fetchResourceMetadata, fetchServerMetadata } from "./oauth-metadata.ts";
 
@@ -19,9 +20,9 @@ export interface TokenEndpoint {
  * @throws {Problem} `upstream_invalid` when the metadata contradict themselves or are missing, or as egress gives it.
  */
 export async function discoverTokenEndpoint(egress: EgressSender, service: CompiledMcpService): Promise<TokenEndpoint> {
-  const { server, credential } = service.config;
-  if (server.transport !== "http" || credential?.kind !== "oauth2") throw new TypeError("no OAuth client is needed");
-  const endpoint = new URL(server.url.origin + server.url.basePath);
+  const { credential } = service.config;
+  if (credential?.kind !== "oauth2") throw new TypeError("no OAuth client is needed");
+  const endpoint = new URL(endpointOf(service));
   const { metadata, scopes: named } = await fetchResourceMetadata(egress, service, endpoint);
   const resource = metadata?.resource ?? endpoint.href.replace(/\/$/, "");
   const scopes = credential.scopes.length > 0 ? credential.scopes : named;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { createTurns } from "../base/turns.ts";
 import type { Scrubber } from "../credentials/scrubber.ts";
@@ -95,10 +95,6 @@ async function requestPage(
     if (error instanceof UpstreamRpcError && error.code === METHOD_NOT_FOUND) return undefined;
     throw error;
   }
-}
-
-function isObject(value: JsonValue): boolean {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function tooMuch(): Problem {

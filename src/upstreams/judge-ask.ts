@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 
 /** What an upstream may ask a client for, and what happens to it. */
 export type JudgedAsk =
@@ -10,11 +10,11 @@ export type JudgedAsk =
   | { readonly kind: "refused"; readonly code: number; readonly message: string };
 
 /** Requests of a server that a client can answer, and the capability that says so. */
-export const ASK_CAPABILITIES: Readonly<Record<string, string>> = {
-  "elicitation/create": "elicitation",
-  "sampling/createMessage": "sampling",
-  "roots/list": "roots",
-};
+export const ASK_CAPABILITIES: ReadonlyMap<string, string> = new Map([
+  ["elicitation/create", "elicitation"],
+  ["sampling/createMessage", "sampling"],
+  ["roots/list", "roots"],
+]);
 
 const METHOD_NOT_FOUND = -32_601;
 const DECLINED: JsonObject = { action: "decline" };
@@ -41,7 +41,7 @@ export function judgeAsk(
   capabilities: JsonObject,
 ): JudgedAsk {
   const { method, params, service } = ask;
-  const capability = Object.hasOwn(ASK_CAPABILITIES, method) ? ASK_CAPABILITIES[method]! : undefined;
+  const capability = ASK_CAPABILITIES.get(method);
   if (capability === undefined) return refuse("this method is not known");
   const declared = capabilities[capability];
   if (!isObject(declared)) return refuse(`the client did not declare the capability \`${capability}\``);
@@ -122,10 +122,6 @@ function plainWords(text: string): string {
     .replace(/(\p{Ll})(\p{Lu})/gu, "$1 $2")
     .replace(/[^\p{L}\p{N}]+/gu, " ")
     .toLowerCase();
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 
 const KEY = "x-mcp-header";
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -56,8 +56,4 @@ function isCarried(value: JsonValue | undefined): value is string | number | boo
 function encode(text: string): string {
   if (PLAIN.test(text) && !SENTINEL.test(text)) return text;
   return `=?base64?${Buffer.from(text, "utf8").toString("base64")}?=`;
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 import type { Problem } from "../base/problem.ts";
 import type { Secret } from "../base/secret.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
@@ -74,8 +74,7 @@ function collect(egress: EgressSender, request: OutboundRequest): Promise<OAuthA
       end() {
         const { status, headers } = head!;
         const parsed = parseStrictJson(Buffer.concat(chunks));
-        const isObject = parsed.ok && typeof parsed.value === "object" && !Array.isArray(parsed.value);
-        resolve({ status, headers, json: isObject ? (parsed.value as JsonObject) : undefined });
+        resolve({ status, headers, json: parsed.ok && isObject(parsed.value) ? parsed.value : undefined });
       },
       fail: (problem: Problem) => reject(problem),
     });

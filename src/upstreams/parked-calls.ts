@@ -1,5 +1,6 @@
 import { newId } from "../base/ids.ts";
 import type { UpstreamCall } from "../broker/upstream-call.ts";
+import { isSameCaller } from "../identity/principal.ts";
 import type { PendingCall } from "./pending-call.ts";
 
 /** Calls that wait for a person, over all servers and of one agent. */
@@ -62,9 +63,7 @@ export function createParkedCalls(): ParkedCalls {
 /** The door has proven it already, by the seal; here it costs nothing to look again. */
 function isSame(one: UpstreamCall, other: UpstreamCall): boolean {
   return (
-    one.principal.agent === other.principal.agent &&
-    one.principal.client === other.principal.client &&
-    one.principal.user === other.principal.user &&
+    isSameCaller(one.principal, other.principal) &&
     one.service.config.name === other.service.config.name &&
     one.request.method === other.request.method &&
     one.request.path === other.request.path &&

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 import type { Relay, UpstreamCall } from "../broker/upstream-call.ts";
 
 /** What a server asked while it worked on a call of a client that can only be asked by the call's result. */
@@ -90,9 +90,9 @@ export class PendingCall {
     let answered = false;
     for (const [id, response] of Object.entries(responses)) {
       const ask = this.#asks.get(id);
-      if (ask === undefined || typeof response !== "object" || response === null || Array.isArray(response)) continue;
+      if (ask === undefined || !isObject(response)) continue;
       this.#asks.delete(id);
-      ask.resolve(response as JsonObject);
+      ask.resolve(response);
       answered = true;
     }
     return answered;

@@ -37,6 +37,15 @@ describe("seePin", () => {
       const { record, change } = see(undefined, "A", { occasion });
       assert.deepEqual([record.state, record.why, record.accepted, change], ["held", why, undefined, "held"]);
     });
+  test("what is held for another reason keeps it when it changes", () => {
+    for (const [occasion, why] of [
+      ["later", "new"],
+      ["renamed", "renamed"],
+      ["damaged", "damaged"],
+    ] as const) {
+      assert.equal(see(see(undefined, "A", { occasion }).record, "B").record.why, why);
+    }
+  });
   test("A, B, A stays held until a person looks", () => {
     const a = see(undefined, "A", FIRST).record;
     const b = see(a, "B");

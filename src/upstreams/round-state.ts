@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "../base/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 
 /** What an `input_required` result lets its caller carry, so that the next call goes on where this one stopped. */
 export type RequestState =
@@ -26,8 +26,4 @@ export function parseRequestState(text: string): RequestState | undefined {
   const { s: state, a: answers } = value;
   if (!isObject(answers) || (state !== null && typeof state !== "string")) return undefined;
   return { kind: "relayed", state: state ?? undefined, answers };
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

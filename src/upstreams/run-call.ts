@@ -1,4 +1,4 @@
-import type { JsonObject } from "../base/json.ts";
+import { asObject, type JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import type { Turns } from "../base/turns.ts";
 import type { UpstreamCall } from "../broker/upstream-call.ts";
@@ -280,10 +280,6 @@ class CallRun implements Exchange {
     this.#clock.stop();
     tell();
   }
-}
-
-function asObject(value: unknown): JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
 }
 
 function staleState(): Problem {

@@ -3,7 +3,8 @@ import type { AuditLog } from "../audit/event.ts";
 import { newId } from "../base/ids.ts";
 import { Problem } from "../base/problem.ts";
 import type { CompiledMcpService } from "../policy/snapshot.ts";
-import { type Authorization, discoverAuthorization } from "./discover-authorization.ts";
+import { type Authorization, discoverAuthorization, OFFLINE } from "./discover-authorization.ts";
+import { subjectOf } from "./grant-events.ts";
 import {
   findLoginClient,
   forgetRegistration,
@@ -214,7 +215,7 @@ function authorizationUrl({ at, clientId, redirectUri, state, verifier }: Pendin
     resource: at.resource,
     ...(at.scopes.length === 0 ? {} : { scope: at.scopes.join(" ") }),
     // OpenID Connect Core §11: without it some servers leave the scope out.
-    ...(at.scopes.includes("offline_access") ? { prompt: "consent" } : {}),
+    ...(at.scopes.includes(OFFLINE) ? { prompt: "consent" } : {}),
   };
   for (const [name, value] of Object.entries(asked)) url.searchParams.set(name, value);
   return url.href;
@@ -268,9 +269,8 @@ function recordOf({ at }: Pending, client: LoginClient, answer: TokenAnswer, now
 }
 
 function refusedEvent({ key, by }: Pending, { code, message, reason }: Problem) {
-  const { service, owner } = key;
   const data = { kind: "upstream", reason: reason ?? message, by };
-  return { type: "token.refused" as const, service, user: owner === "" ? undefined : owner, code, data };
+  return { type: "token.refused" as const, ...subjectOf(key), code, data };
 }
 
 function changed(service: string): Problem {

@@ -74,7 +74,11 @@ async function startProvider(t: TestContext) {
 }
 
 /** A protected MCP server with the metadata that it should have. */
-async function startResource(t: TestContext, issuer: string, bend: { resource?: string; hidden?: boolean } = {}) {
+async function startResource(
+  t: TestContext,
+  issuer: string,
+  bend: { resource?: string; hidden?: boolean; elsewhere?: string } = {},
+) {
   const valid = new Set<string>();
   const handler = createMcpHandler(makeServer, { legacy: "reject" });
   let origin = "";
@@ -88,7 +92,7 @@ async function startResource(t: TestContext, issuer: string, bend: { resource?: 
     if (pathname !== "/mcp") return new Response("no", { status: 404 });
     const token = request.headers.get("authorization")?.replace(/^Bearer /, "") ?? "";
     if (valid.has(token)) return handler.fetch(request);
-    const challenge = `Bearer resource_metadata="${origin}/elsewhere"`;
+    const challenge = `Bearer resource_metadata="${bend.elsewhere ?? origin}/elsewhere"`;
     return new Response("{}", { status: 401, headers: { "www-authenticate": challenge } });
   });
   origin = at;
@@ -172,6 +176,15 @@ test("metadata of another resource are not followed", async (t) => {
   const resource = await startResource(t, provider.origin, { resource: "https://elsewhere.example/mcp" });
   const { tokens } = tokensOf(t);
   await assert.rejects(tokens.get(remote(resource.origin)), { code: "upstream_invalid" });
+});
+
+test("a challenge that names metadata at another origin is not followed", async (t) => {
+  const provider = await startProvider(t);
+  const other = await serve(t, async () => Response.json({}));
+  const resource = await startResource(t, provider.origin, { hidden: true, elsewhere: other.origin });
+  const { tokens } = tokensOf(t);
+  await assert.rejects(tokens.get(remote(resource.origin)), { code: "upstream_invalid" });
+  assert.equal(other.seen.length, 0);
 });
 
 test("one token serves parallel calls, until it ends or the secret is another", async (t) => {

@@ -1,4 +1,3 @@
-import { Secret } from "../base/secret.ts";
 import type { OAuth2CredentialConfig } from "../config/schema.ts";
 import type { CompiledMcpService } from "../policy/snapshot.ts";
 import type { Lease } from "../vault/create-vault.ts";
@@ -8,6 +7,7 @@ import { leaseClientSecret } from "./lease-client-secret.ts";
 import type { EgressSender } from "./oauth-fetch.ts";
 import { requestToken } from "./request-token.ts";
 import type { VaultLeases } from "./start-server.ts";
+import { renewalAtMs, tokenLease } from "./token-lease.ts";
 
 /** Tokens of MCP servers elsewhere, which Doorward gets as an OAuth client. */
 export interface UpstreamTokens {
@@ -20,13 +20,9 @@ export interface UpstreamTokens {
   get(service: CompiledMcpService): Promise<LeasedCredential>;
 }
 
-/** A token is renewed so long before it ends, so that none ends on its way. */
-const MARGIN_MS = 30_000;
 /** The life of a token of which nothing is said. */
 const DEFAULT_LIFE_SECONDS = 300;
 const MAX_LIFE_SECONDS = 86_400;
-/** Nobody finds a shorter one by chance in an answer; the same floor as for secrets. */
-const SHORT_CHARACTERS = 8;
 
 interface Held {
   readonly leased: LeasedCredential;
@@ -105,12 +101,9 @@ async function issueLease(
   const client = { id: credential.clientId ?? "", secret: secret?.secret, method: endpoint.method };
   const answer = await requestToken(egress, service, { url: endpoint.url, form, client });
   const { accessToken: token, lifeSeconds: life = DEFAULT_LIFE_SECONDS } = answer;
-  const lifeMs = Math.min(life, MAX_LIFE_SECONDS) * 1_000;
-  return {
-    secret: new Secret(token),
+  return tokenLease(token, {
     // Who it stands for, which every token of this client does alike: connections outlive one token.
     version: `oauth2:${secret?.version ?? ""}`,
-    expiresAt: new Date(now.getTime() + lifeMs - Math.min(MARGIN_MS, lifeMs / 2)),
-    short: token.length < SHORT_CHARACTERS,
-  };
+    expiresAt: new Date(renewalAtMs(Math.min(life, MAX_LIFE_SECONDS), now)),
+  });
 }

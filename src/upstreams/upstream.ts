@@ -139,7 +139,7 @@ export class Upstream {
     if (JSON.stringify(params).length > ASK_CHARACTERS_MAX)
       return { kind: "refused", code: -32_603, message: "the question is too large" };
     const declared = relayedCapabilities(relay?.capabilities ?? {});
-    const capability = ASK_CAPABILITIES[method] ?? "";
+    const capability = ASK_CAPABILITIES.get(method) ?? "";
     const both = this.#capabilities[capability] === undefined ? {} : declared;
     const judged = judgeAsk({ method, params: this.scrub(params), service: this.service.config.name }, both);
     if (judged.kind === "answered") this.#observer.declined(method, judged.why);

@@ -228,6 +228,24 @@ test("a file that names another server, client or token endpoint since gets no t
   assert.equal(other.seen.length, 0);
 });
 
+test("a renewal that was begun for another entry of the file gives a later entry no token", async (t) => {
+  const { provider, facts, tokens, login } = await staged(t);
+  await login();
+  facts.now = new Date(facts.now.getTime() + 590_000);
+  const { promise: asked, resolve: begun } = Promise.withResolvers<void>();
+  const { promise: may, resolve: goOn } = Promise.withResolvers<void>();
+  provider.facts.beforeToken = () => {
+    begun();
+    return may;
+  };
+  const former = tokens.get(facts.service, undefined);
+  await asked;
+  const moved = assert.rejects(tokens.get(remote("http://127.0.0.1:9"), undefined), needsLogin);
+  goOn();
+  await Promise.all([former, moved]);
+  assert.equal(provider.tokens("refresh_token").length, 1);
+});
+
 test("a token endpoint that is not the file's is refused at the sign-in", async (t) => {
   const { resource, logins } = await staged(t);
   const service = remote(resource.origin, { tokenEndpoint: "https://elsewhere.example/token" });

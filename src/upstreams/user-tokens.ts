@@ -11,6 +11,7 @@ import type { EgressSender } from "./oauth-fetch.ts";
 import { requestToken, type TokenAnswer, type TokenClient, TokenRefusal } from "./request-token.ts";
 import { revokeUpstream } from "./revoke-upstream.ts";
 import type { VaultLeases } from "./start-server.ts";
+import { renewalAtMs, tokenLease } from "./token-lease.ts";
 
 /** What of a sign-in is not secret. */
 export interface GrantView extends GrantKey {
@@ -61,9 +62,6 @@ interface Held {
   stale: boolean;
 }
 
-/** A token is renewed so long before it ends, so that none ends on its way. */
-const MARGIN_MS = 30_000;
-const SHORT_CHARACTERS = 8;
 const NEVER = new Date(8_640_000_000_000_000);
 
 /**
@@ -74,11 +72,11 @@ const NEVER = new Date(8_640_000_000_000_000);
  */
 export function createUserTokens(deps: UserTokensDeps): UserTokens {
   const held = new Map<string, Held>();
-  const underWay = new Map<string, Promise<LeasedCredential>>();
+  const underWay = new Map<string, Promise<Held>>();
   /** Counts what was dropped, so that what was read before is not handed out after. */
   let epoch = 0;
 
-  const load = async (service: CompiledMcpService, key: GrantKey): Promise<LeasedCredential> => {
+  const load = async (service: CompiledMcpService, key: GrantKey): Promise<Held> => {
     const before = epoch;
     const isStale = held.get(textOf(key))?.stale === true;
     const row = await deps.store.find({ ...key, kind: "grant" });
@@ -92,15 +90,20 @@ export function createUserTokens(deps: UserTokensDeps): UserTokens {
     return before === epoch ? hold(key, current) : load(service, key);
   };
 
-  const hold = (key: GrantKey, record: GrantRecord): LeasedCredential => {
+  const loadOnce = (service: CompiledMcpService, key: GrantKey): Promise<Held> => {
+    const text = textOf(key);
+    const shared = underWay.get(text);
+    if (shared !== undefined) return shared;
+    const loading = load(service, key).finally(() => underWay.delete(text));
+    underWay.set(text, loading);
+    return loading;
+  };
+
+  const hold = (key: GrantKey, record: GrantRecord): Held => {
     const { accessToken, refreshToken: _, clientSecret: __, ...facts } = record;
-    const lease = {
-      secret: new Secret(accessToken),
-      // Who it stands for: connections are shared by calls of one sign-in alone.
-      version: `login:${record.id}`,
-      expiresAt: record.expiresAtMs === undefined ? NEVER : new Date(record.expiresAtMs),
-      short: accessToken.length < SHORT_CHARACTERS,
-    };
+    const expiresAt = record.expiresAtMs === undefined ? NEVER : new Date(record.expiresAtMs);
+    // Who it stands for: connections are shared by calls of one sign-in alone.
+    const lease = tokenLease(accessToken, { version: `login:${record.id}`, expiresAt });
     const refused = () => {
       entry.stale = true;
     };
@@ -111,7 +114,7 @@ export function createUserTokens(deps: UserTokensDeps): UserTokens {
     };
     const entry: Held = { leased, record: facts, stale: false };
     held.set(textOf(key), entry);
-    return leased;
+    return entry;
   };
 
   const unhold = (which: (key: GrantKey) => boolean): void => {
@@ -173,16 +176,11 @@ export function createUserTokens(deps: UserTokensDeps): UserTokens {
     async get(service, user) {
       const key = { service: service.config.name, owner: user ?? "" };
       const known = held.get(textOf(key));
-      if (known !== undefined && !known.stale && lasts(known.record, deps.now())) {
-        checkUnchanged(service, known.record, key);
-        return known.leased;
-      }
-      const text = textOf(key);
-      const shared = underWay.get(text);
-      if (shared !== undefined) return shared;
-      const loading = load(service, key).finally(() => underWay.delete(text));
-      underWay.set(text, loading);
-      return loading;
+      const isUsable = known !== undefined && !known.stale && lasts(known.record, deps.now());
+      const { record, leased } = isUsable ? known : await loadOnce(service, key);
+      // What is shared may have been loaded for the entry that the file had before.
+      checkUnchanged(service, record, key);
+      return leased;
     },
     async keep(service, owner, record, by) {
       const key = { service: service.config.name, owner };
@@ -224,8 +222,7 @@ function lasts({ issuedAtMs, expiresAtMs }: Pick<GrantRecord, "issuedAtMs" | "ex
 /** When a token that is issued now is renewed; `undefined` where nothing was said and nothing can be done. */
 export function endOf({ lifeSeconds, refreshToken }: TokenAnswer, now: Date): number | undefined {
   if (lifeSeconds === undefined && refreshToken === undefined) return undefined;
-  const lifeMs = Math.min(lifeSeconds ?? DEFAULT_LIFE_SECONDS, MAX_LIFE_SECONDS) * 1_000;
-  return now.getTime() + lifeMs - Math.min(MARGIN_MS, lifeMs / 2);
+  return renewalAtMs(Math.min(lifeSeconds ?? DEFAULT_LIFE_SECONDS, MAX_LIFE_SECONDS), now);
 }
 
 /** The life of a token of which nothing is said, and which can be renewed. */
