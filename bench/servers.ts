@@ -90,7 +90,7 @@ async function measureStarts(folder: string, starts: number): Promise<Row> {
     work: "added to the start of an MCP server by its sandbox, until it answers `initialize`",
     figure: `${added.toFixed(0)} ms`,
     beside: `${boxed.toFixed(0)} ms against ${bare.toFixed(0)} ms bare`,
-    limit: { text: `≤ ${ADDED_START_LIMIT_MS} ms`, met: added <= ADDED_START_LIMIT_MS, required: false },
+    limit: { text: `≤ ${ADDED_START_LIMIT_MS} ms`, met: added <= ADDED_START_LIMIT_MS, required: true },
   };
 }
 

@@ -31,3 +31,13 @@ test("nothing of the child's own leads past the proxy, or trusts another authori
 test("a proxy that shows no leaves leaves the authorities as they are", () => {
   assert.equal(childEnvironment(BASE, new Map(), { ...PROXY, caFile: undefined }).get("SSL_CERT_FILE"), undefined);
 });
+
+test("a program that is told of the proxy after its start is not told before", () => {
+  const all = childEnvironment(BASE, new Map([["HTTP_PROXY", "mine"]]), { ...PROXY, named: "itself" });
+  assert.equal(all.get("DOORWARD_PROXY"), PROXY.url);
+  assert.equal(all.get("NODE_USE_ENV_PROXY"), "1");
+  assert.deepEqual(
+    [...all.keys()].filter((name) => /^https?_proxy$/i.test(name)),
+    [],
+  );
+});

@@ -6,10 +6,14 @@ export interface ProxyEnvironment {
   readonly url: string;
   /** File with the authority of the proxy's leaves; `undefined` when it shows none. */
   readonly caFile: string | undefined;
+  /** `itself`: a Node program that is told by {@link INSIDE.wait} where the proxy is, after its own start. */
+  readonly named?: "itself" | undefined;
 }
 
 /** Variables that name a proxy; both spellings are in use. */
 const PROXY_VARIABLES = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+/** What `sandbox-wait.cjs` makes those of. */
+const LATER_NAMED = "DOORWARD_PROXY";
 /** Variables that name a file of trusted authorities: Node, OpenSSL, curl, Python, git, AWS, Deno. */
 const CA_VARIABLES = [
   "NODE_EXTRA_CA_CERTS",
@@ -41,8 +45,8 @@ export function childEnvironment(
     ...own,
   ]);
   if (proxy === undefined) return all;
-  for (const name of BYPASSES) all.delete(name);
-  for (const name of PROXY_VARIABLES) all.set(name, proxy.url);
+  for (const name of [...BYPASSES, ...PROXY_VARIABLES]) all.delete(name);
+  for (const name of proxy.named === "itself" ? [LATER_NAMED] : PROXY_VARIABLES) all.set(name, proxy.url);
   all.set("NODE_USE_ENV_PROXY", "1");
   if (proxy.caFile !== undefined) for (const name of CA_VARIABLES) all.set(name, proxy.caFile);
   return all;

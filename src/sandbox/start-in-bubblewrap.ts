@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, realpathSync } from "node:fs";
+import http from "node:http";
 import { fileURLToPath } from "node:url";
 import { bwrapArguments, type SandboxPlan } from "./bwrap-arguments.ts";
 import type { Cgroups } from "./cgroups.ts";
@@ -7,7 +8,7 @@ import { childEnvironment, INSIDE_PATH } from "./child-environment.ts";
 import type { ChildSpec, SandboxedChild } from "./child-spec.ts";
 import type { Bubblewrap } from "./detect-bubblewrap.ts";
 import { launchChild } from "./launch-child.ts";
-import { IGNORE_SIGNALS, launchScript } from "./launch-script.ts";
+import { IGNORE_SIGNALS, type LaunchSteps, launchScript } from "./launch-script.ts";
 import { limitChild } from "./limit-child.ts";
 import { BRIDGE_PORT, INSIDE } from "./places.ts";
 import {
@@ -23,6 +24,9 @@ import { seccompArch } from "./seccomp-arch.ts";
 import { seccompProgram } from "./seccomp-program.ts";
 
 const BRIDGES = { perl: "sandbox-bridge.pl", node: "sandbox-bridge.cjs" } as const;
+
+/** Whether a running Node can be told of a proxy (24.14); the one inside is the one that runs this. */
+const CAN_BE_TOLD = "setGlobalProxyFromEnv" in http;
 
 /** What every start needs of the host. */
 export interface SandboxHost {
@@ -45,9 +49,9 @@ export async function startInBubblewrap(
 ): Promise<SandboxedChild> {
   const arch = seccompArch(host.arch);
   if (arch === undefined) throw new TypeError(`no filter for ${host.arch}`);
-  const { args, contents } = bwrapArguments(planOf(spec, host), FD);
-  const limits = limitChild(spec, { cgroups: host.cgroups, countsTasks: process.getuid?.() !== 0 });
   const bridge = spec.proxySocket === undefined ? "none" : runsNode(spec, host.node) ? "beside" : "before";
+  const { args, contents } = bwrapArguments(planOf(spec, host, bridge), FD);
+  const limits = limitChild(spec, { cgroups: host.cgroups, countsTasks: process.getuid?.() !== 0 });
   const options = bridge === "beside" ? ["--require", INSIDE.wait] : [];
   const { standard = "pipes" } = spec;
   const guarded = standard === "terminal" && canResetSignals();
@@ -87,7 +91,11 @@ function runsNode(spec: ChildSpec, node: string): boolean {
 }
 
 /** Resolves all that the host is asked for, or says what cannot be had. */
-function planOf(spec: ChildSpec, host: SandboxHost & { readonly bubblewrap: Bubblewrap }): SandboxPlan {
+function planOf(
+  spec: ChildSpec,
+  host: SandboxHost & { readonly bubblewrap: Bubblewrap },
+  bridge: LaunchSteps["bridge"],
+): SandboxPlan {
   const { read, write } = spec.config;
   const places = { read, write, others: spec.writableByOthers, ...host.closed };
   const declared = resolveMounts(places);
@@ -101,7 +109,8 @@ function planOf(spec: ChildSpec, host: SandboxHost & { readonly bubblewrap: Bubb
       remedy: "Name the folder in `sandbox.read` of the service, or leave `cwd` out.",
     });
   const ca = spec.proxyCaPem === undefined ? [] : [{ path: INSIDE.proxyCa, content: spec.proxyCaPem }];
-  const proxy = { url: `http://127.0.0.1:${BRIDGE_PORT}`, caFile: ca[0]?.path };
+  const named = bridge === "beside" && CAN_BE_TOLD ? ("itself" as const) : undefined;
+  const proxy = { url: `http://127.0.0.1:${BRIDGE_PORT}`, caFile: ca[0]?.path, named };
   return {
     root: host.bubblewrap.root,
     mounts,

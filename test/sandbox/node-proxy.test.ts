@@ -1,6 +1,6 @@
 /** However a Node program makes a request, it goes to the egress proxy. */
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -31,6 +31,20 @@ const CASES = {
     "require('node:child_process').execFileSync('node', ['-e', `fetch('http://one.test/').catch(() => {})`]);",
 } as const;
 
+/** How a program comes to its Node. */
+const FORMS = {
+  words: (code: string) => ["-e", code],
+  "a script": (code: string) => [write("program.cjs", code)],
+  "a module": (code: string) => [
+    write(
+      "program.mjs",
+      `import { createRequire } from "node:module";
+    const require = createRequire(import.meta.url); ${code}`,
+    ),
+  ],
+} as const;
+const forms = Object.keys(FORMS) as (keyof typeof FORMS)[];
+
 describe("a Node program's request reaches the proxy when", { skip: cannotRun }, () => {
   let server: Server;
   let asked: string[] = [];
@@ -52,16 +66,17 @@ describe("a Node program's request reaches the proxy when", { skip: cannotRun },
     rmSync(modules, { recursive: true });
   });
 
-  const run = async (code: string) => {
+  const run = async (code: string, form: keyof typeof FORMS = "a script") => {
     asked = [];
-    const args = ["-e", `(async () => { ${code} })()`] as const;
+    const args = FORMS[form](`(async () => { ${code} })()`);
     const config = { read: [folders.read], memoryBytes: 2 ** 31, processes: 48 };
     return endOf(await sandbox.start(specOf(["node", ...args], { cwd: folders.read, proxySocket: socket, config })));
   };
 
-  for (const [name, code] of Object.entries(CASES)) {
-    test(name, async () => {
-      const { err } = await run(code);
+  const cases = Object.entries(CASES).flatMap(([name, code]) => forms.map((form) => ({ name, code, form })));
+  for (const { name, code, form } of cases) {
+    test(`${name}, in ${form}`, async () => {
+      const { err } = await run(code, form);
       assert.match(asked.join(), /^(CONNECT one\.test:\d+|GET http:\/\/one\.test\/) HTTP\/1\.1$/, err);
     });
   }
@@ -75,8 +90,24 @@ describe("a Node program's request reaches the proxy when", { skip: cannotRun },
     assert.deepEqual(asked, []);
   });
 
+  test("it looks at the dispatcher, and names its own then", async () => {
+    const { out } = await run(
+      `const { getGlobalDispatcher, setGlobalDispatcher } = require('undici'); const former = getGlobalDispatcher();
+      setGlobalDispatcher({ dispatch(...all) { console.log('own'); return former.dispatch(...all); } });
+      for (const path of 'ab') await require('undici').request('http://one.test/' + path).catch(() => {});`,
+    );
+    assert.equal(out, "own\nown\n");
+    assert.match(asked.join(), /^CONNECT one\.test:80 HTTP\/1\.1,CONNECT one\.test:80 HTTP\/1\.1$/);
+  });
+
   test("its variables are read, and hold nothing else", async () => {
     const { out } = await run("console.log(Object.keys(process.env).filter((n) => /proxy/i.test(n)).sort().join())");
     assert.equal(out, "HTTPS_PROXY,HTTP_PROXY,NODE_USE_ENV_PROXY,http_proxy,https_proxy\n");
   });
 });
+
+function write(name: string, code: string): string {
+  const file = join(folders.read, name);
+  writeFileSync(file, code);
+  return file;
+}
