@@ -1,4 +1,5 @@
 import type { AuditLog } from "../audit/event.ts";
+import type { Cancellation } from "../base/cancellation.ts";
 import { newId } from "../base/ids.ts";
 import type { JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
@@ -324,7 +325,7 @@ export class Approvals {
    */
   async wait(
     id: string,
-    options: { readonly ms: number; readonly clock: () => Date; readonly signal?: AbortSignal },
+    options: { readonly ms: number; readonly clock: () => Date; readonly signal?: Cancellation },
   ): Promise<Approval | undefined> {
     const changed = this.#waiters.wait(id, options);
     const approval = await this.get(id, options.clock());

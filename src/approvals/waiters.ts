@@ -1,3 +1,5 @@
+import type { Cancellation } from "../base/cancellation.ts";
+
 /** People's answers that somebody waits for at once; beyond it a wait ends at once, and is asked for again. */
 const WAITERS_LIMIT = 1_000;
 
@@ -9,7 +11,7 @@ interface Waiter {
 
 /** Waits for a change of something named, in this process. */
 export interface Waiters {
-  wait(id: string, options: { readonly ms: number; readonly signal?: AbortSignal }): Waiter;
+  wait(id: string, options: { readonly ms: number; readonly signal?: Cancellation }): Waiter;
   wake(id: string): void;
 }
 

@@ -56,7 +56,7 @@ export interface AuditEvent {
   readonly rules?: readonly string[] | undefined;
   readonly code?: string | undefined;
   /** Not written: ties the outcome of a call to its decision, so that neither needs to be looked for. One for both. */
-  readonly tie?: CallTie;
+  readonly tie?: CallTie | undefined;
   /** What else is known, written after the fields above in this order. Never a secret; sensitive inputs as digests. */
   readonly data?: { readonly [key: string]: JsonValue | undefined };
 }

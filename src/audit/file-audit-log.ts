@@ -263,7 +263,7 @@ export class SegmentedAuditLog implements FileAuditLog {
         return;
       }
       this.#acknowledge(batch);
-      if (batch.lines.length > 1) await new Promise<void>((resolve) => this.#gather(resolve));
+      if (this.#lastBatchLines > 1) await new Promise<void>((resolve) => this.#gather(resolve));
     }
     this.#committing = undefined;
   }
@@ -284,7 +284,9 @@ export class SegmentedAuditLog implements FileAuditLog {
 
   async #write(batch: Batch): Promise<void> {
     let tip = this.#durable;
-    await this.#segment.append(`${batch.lines.join("\n")}\n`, () => {
+    // The last line ends like the others.
+    batch.lines.push("");
+    await this.#segment.append(batch.lines.join("\n"), () => {
       tip = this.#chain.tip();
       for (const work of batch.meanwhile) work();
     });

@@ -2,7 +2,8 @@ import { randomFillSync } from "node:crypto";
 
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"; // Crockford's base 32: nothing to mistype
 const ID_LENGTH = 20; // 100 bits: unguessable, and unique without a look-up
-const pool = new Uint8Array(ID_LENGTH * 256);
+/** Random letters to be taken. */
+const pool = Buffer.alloc(ID_LENGTH * 256);
 let used = pool.length;
 
 /**
@@ -13,9 +14,9 @@ let used = pool.length;
 export function newId<P extends string>(prefix: P): `${P}_${string}` {
   if (used === pool.length) {
     randomFillSync(pool);
+    for (const [index, byte] of pool.entries()) pool[index] = ALPHABET.charCodeAt(byte & 31);
     used = 0;
   }
-  let id = "";
-  for (const end = used + ID_LENGTH; used < end; used++) id += ALPHABET[pool[used]! & 31];
-  return `${prefix}_${id}`;
+  used += ID_LENGTH;
+  return `${prefix}_${pool.toString("latin1", used - ID_LENGTH, used)}`;
 }

@@ -36,9 +36,11 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
       size += chunk.length;
     });
     request.on("end", () => resolve(body?.subarray(0, size)));
-    const gone = () => reject(new Problem("invalid_request", { detail: "the request ended before its body did" }));
-    request.on("error", gone);
-    request.on("close", () => (request.complete ? undefined : gone()));
+    // After an error too: whoever holds the request listens for those.
+    request.on("close", () => {
+      if (request.complete) return;
+      reject(new Problem("invalid_request", { detail: "the request ended before its body did" }));
+    });
   });
 }
 

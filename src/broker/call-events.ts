@@ -1,5 +1,4 @@
 import type { AuditEvent, AuditLog, CallTie } from "../audit/event.ts";
-import type { JsonValue } from "../base/json.ts";
 import type { Problem } from "../base/problem.ts";
 import type { Decision } from "../policy/decide.ts";
 import type { Snapshot } from "../policy/snapshot.ts";
@@ -25,6 +24,13 @@ type Digest = AuditLog["digest"];
 /** Characters of a path, or of an agent's words, that are kept in the evidence. */
 const TEXT_LIMIT = 1_024;
 
+/** Characters of a service's name that are kept: no longer one exists. */
+const SERVICE_LIMIT = 64;
+
+type Operations = Decision["operations"];
+type Text = string | undefined;
+type Data = NonNullable<AuditEvent["data"]>;
+
 const NO_RULES: readonly string[] = [];
 
 /** The fact that a call may go: durable before the credential is touched. */
@@ -38,21 +44,16 @@ export function decidedEvent(facts: {
   readonly tie: CallTie;
 }): AuditEvent {
   const { call, snapshot, decision, request, approval, digest, tie } = facts;
-  return {
-    ...common(call, decision),
+  const preview_of = call.own?.of;
+  const extra = { approval_id: approval, preview_of, snapshot: snapshot.id, reason: undefined };
+  return callEvent(call, decision.operations, {
     type: "call.decided",
     decision: "permit",
     rules: decision.rules,
+    code: undefined,
     tie,
-    data: {
-      ...scopeOf(decision),
-      ...context(call),
-      ...described(request, digest),
-      approval_id: approval,
-      preview_of: call.own?.of,
-      snapshot: snapshot.id,
-    },
-  };
+    data: decisionData(call, decision.operations, described(request, digest), extra),
+  });
 }
 
 /** The fact that a call was denied or held: the only event of its request id. */
@@ -65,41 +66,38 @@ export function refusedEvent(facts: {
   readonly digest: Digest;
 }): AuditEvent {
   const { call, problem, decision, request, approval, digest } = facts;
-  const held = problem.code === "approval_required";
-  return {
-    ...(decision === undefined ? common(call, undefined) : common(call, decision)),
+  const operations = decision?.operations ?? [];
+  const reason = problem.reason ?? problem.message.slice(0, TEXT_LIMIT);
+  const extra = { approval_id: approval, preview_of: undefined, snapshot: undefined, reason };
+  return callEvent(call, operations, {
     type: "call.decided",
-    decision: held ? "ask" : "deny",
+    decision: problem.code === "approval_required" ? "ask" : "deny",
     rules: decision?.rules ?? [],
     code: problem.code,
-    data: {
-      ...(decision === undefined ? {} : scopeOf(decision)),
-      ...context(call),
-      ...(request === undefined ? raw(call) : described(request, digest)),
-      approval_id: approval,
-      reason: problem.reason ?? problem.message.slice(0, TEXT_LIMIT),
-    },
-  };
+    tie: undefined,
+    data: decisionData(call, operations, request === undefined ? raw(call) : described(request, digest), extra),
+  });
 }
 
 /** What became of it: durable before the answer's last byte is released. */
 export function completedEvent(facts: {
   readonly call: CallRequest;
   readonly decision: Decision;
-  readonly request: CanonicalRequest;
   readonly outcome: Outcome;
   readonly code: string | undefined;
   readonly tie: CallTie;
 }): AuditEvent {
   const { call, decision, outcome, code, tie } = facts;
-  return {
-    ...common(call, decision),
+  const { operations } = decision;
+  return callEvent(call, operations, {
     type: "call.completed",
+    decision: undefined,
     rules: NO_RULES,
     code,
     tie,
     data: {
-      ...scopeOf(decision),
+      scope: onlyOf(operations)?.scope,
+      scopes: scopesOf(operations),
       status: outcome.status,
       bytes: outcome.bytes,
       redacted: outcome.redacted,
@@ -108,38 +106,86 @@ export function completedEvent(facts: {
       duration_ms: outcome.durationMs,
       reason: outcome.reason,
     },
-  };
+  });
 }
 
-function common(call: CallRequest, decision: Decision | undefined) {
+// The events are written out key by key: put together from parts with `...` they cost every call as much again.
+
+function callEvent(
+  call: CallRequest,
+  operations: Operations,
+  own: Pick<AuditEvent, "type" | "decision" | "rules" | "code" | "tie"> & { readonly data: Data },
+): AuditEvent {
   const { agent, tenant, user } = call.principal;
-  const only = decision?.operations.length === 1 ? decision.operations[0]?.config.name : undefined;
-  return { request_id: call.requestId, agent, tenant, user, service: call.service.slice(0, 64), operation: only };
-}
-
-function scopeOf({ operations }: Decision): Record<string, JsonValue> {
-  const [first] = operations;
-  if (first === undefined) return {};
-  if (operations.length === 1) return { scope: first.scope };
-  return { scopes: operations.map(({ scope }) => scope) };
-}
-
-function context({ door, principal, egress, raw }: CallRequest): Record<string, JsonValue | undefined> {
   return {
-    door,
-    ...(egress === undefined || raw.kind === "mcp" ? {} : { origin: raw.origin, during: egress.during }),
-    client: principal.client,
-    ip: principal.ip,
-    environment: principal.environment,
-    purpose: principal.purpose,
-    task: principal.task,
-    role: principal.stated?.role,
+    type: own.type,
+    request_id: call.requestId,
+    agent,
+    tenant,
+    user,
+    service: call.service.slice(0, SERVICE_LIMIT),
+    operation: onlyOf(operations)?.config.name,
+    decision: own.decision,
+    rules: own.rules,
+    code: own.code,
+    tie: own.tie,
+    data: own.data,
   };
+}
+
+function onlyOf(operations: Operations): Operations[number] | undefined {
+  return operations.length === 1 ? operations[0] : undefined;
+}
+
+/** Of a call that several operations match. */
+function scopesOf(operations: Operations): readonly string[] | undefined {
+  return operations.length > 1 ? operations.map(({ scope }) => scope) : undefined;
+}
+
+function decisionData(
+  { door, principal, egress, raw }: CallRequest,
+  operations: Operations,
+  { method, path, query, body, body_bytes, dropped }: Described,
+  { approval_id, preview_of, snapshot, reason }: Record<"approval_id" | "preview_of" | "snapshot" | "reason", Text>,
+): Data {
+  const { client, ip, environment, purpose, task } = principal;
+  const program = raw.kind === "mcp" ? undefined : egress;
+  return {
+    scope: onlyOf(operations)?.scope,
+    scopes: scopesOf(operations),
+    door,
+    origin: program === undefined || raw.kind === "mcp" ? undefined : raw.origin,
+    during: program?.during,
+    client,
+    ip,
+    environment,
+    purpose,
+    task,
+    role: principal.stated?.role,
+    method,
+    path,
+    query,
+    body,
+    body_bytes,
+    dropped,
+    approval_id,
+    preview_of,
+    snapshot,
+    reason,
+  };
+}
+
+interface Described {
+  readonly method: string;
+  readonly path: string;
+  readonly query: readonly (readonly string[])[] | undefined;
+  readonly body: Text;
+  readonly body_bytes: number | undefined;
+  readonly dropped: readonly string[] | undefined;
 }
 
 /** Path in the clear, values of the query and the body as keyed digests and sizes. */
-function described(request: CanonicalRequest, digest: Digest): Record<string, JsonValue | undefined> {
-  const { method, path, query, body, dropped } = request;
+function described({ method, path, query, body, dropped }: CanonicalRequest, digest: Digest): Described {
   return {
     method,
     path: path.slice(0, TEXT_LIMIT),
@@ -151,9 +197,11 @@ function described(request: CanonicalRequest, digest: Digest): Record<string, Js
 }
 
 /** What is known of a request that has no canonical form: its method and path, without the query's values. */
-function raw({ raw }: CallRequest): Record<string, JsonValue | undefined> {
-  if (raw.kind === "mcp") return { method: raw.method, path: `/${raw.name.slice(0, TEXT_LIMIT)}` };
+function raw({ raw }: CallRequest): Described {
+  const unknown = { query: undefined, body: undefined, dropped: undefined };
+  if (raw.kind === "mcp")
+    return { method: raw.method, path: `/${raw.name.slice(0, TEXT_LIMIT)}`, body_bytes: undefined, ...unknown };
   const { method, target, body } = raw;
   const path = target.split(/[?#]/, 1)[0] ?? "";
-  return { method: method.slice(0, 32), path: path.slice(0, TEXT_LIMIT), body_bytes: body?.length };
+  return { method: method.slice(0, 32), path: path.slice(0, TEXT_LIMIT), body_bytes: body?.length, ...unknown };
 }

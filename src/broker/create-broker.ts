@@ -152,15 +152,23 @@ class Running implements RunningCall, ActiveCall {
     this.killable = { principal, service, scopes: decision.operations.map(({ scope }) => scope) };
     this.#deps.active.add(this);
 
+    const { rules } = decision;
+    let remembered = false;
+    const remember = () => {
+      if (!remembered) this.#remember("permit", undefined, rules, request);
+      remembered = true;
+    };
     await audit.append(
       decidedEvent({ call: this.#request, snapshot, decision, request, approval, digest, tie: this.#tie }),
+      remember,
     );
     this.#recorded = true;
-    this.#remember("permit", undefined, decision.rules, request);
+    remember();
 
     this.#checkStopped();
-    const lease = await this.#lease(service, request);
-    this.#checkStopped();
+    const leased = this.#lease(service, request);
+    const lease = leased instanceof Promise ? await leased : leased;
+    if (leased instanceof Promise) this.#checkStopped();
     const { relay } = this.#request;
     const told = approval === undefined || relay === undefined ? relay : approvedRelay(relay);
     this.#send((sink) => this.#begin(service, request, { lease, relay: told }, sink));
@@ -214,12 +222,13 @@ class Running implements RunningCall, ActiveCall {
     if (kill !== undefined) throw killed(kill);
   }
 
-  async #lease(service: CompiledService, request: CanonicalRequest): Promise<LeasedCredential> {
+  #lease(service: CompiledService, request: CanonicalRequest): LeasedCredential | Promise<LeasedCredential> {
     const { name, credential } = service.config;
     const origin = leaseOrigin(service, request);
     if (credential?.secret === undefined || origin === undefined) return undefined;
     const pairing = { service: name, origin };
-    return { credential, lease: await this.#deps.vault.lease(credential.secret, pairing, this.#deps.now()) };
+    const lease = this.#deps.vault.lease(credential.secret, pairing, this.#deps.now());
+    return lease instanceof Promise ? lease.then((given) => ({ credential, lease: given })) : { credential, lease };
   }
 
   #send(begin: (sink: AnswerSink) => Exchange): void {
@@ -249,10 +258,10 @@ class Running implements RunningCall, ActiveCall {
     const ended = problem === undefined || this.truncated;
     const code = ended ? undefined : (this.#stopped?.code ?? problem.code);
     const outcome = this.#outcome(ended ? undefined : problem);
-    const { decision, canonical } = this.#judged!;
+    const { decision } = this.#judged!;
     if (this.streaming) this.#sink.settling?.();
     void this.#settle(
-      completedEvent({ call: this.#request, decision, request: canonical, outcome, code, tie: this.#tie }),
+      completedEvent({ call: this.#request, decision, outcome, code, tie: this.#tie }),
       { ...outcome, service: this.#request.service, code },
       ended ? undefined : problem,
     );
@@ -318,6 +327,7 @@ class Running implements RunningCall, ActiveCall {
     try {
       await this.#deny(problem, decision, canonical);
     } catch {
+      this.#remember("deny", problem, [], canonical);
       this.#refuse(problem);
     }
   }

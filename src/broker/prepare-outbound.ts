@@ -5,7 +5,7 @@ import { inject } from "../credentials/inject.ts";
 import { injectPlaceholder } from "../credentials/inject-placeholder.ts";
 import type { Placeholder } from "../credentials/placeholder.ts";
 import { createScrubber, type Scrubber } from "../credentials/scrubber.ts";
-import type { OutboundRequest } from "../egress/outbound-request.ts";
+import type { OutboundRequest, OutboundTarget } from "../egress/outbound-request.ts";
 import type { CompiledService } from "../policy/snapshot.ts";
 import type { CanonicalRequest } from "../request/canonicalise.ts";
 import type { Lease } from "../vault/create-vault.ts";
@@ -34,7 +34,7 @@ export function prepareOutbound(parts: OutboundParts): OutboundRequest {
       ? { headers: request.headers, search: request.search, body: request.body, scrubber: undefined }
       : injectLease(lease.credential, lease.lease, parts);
   return {
-    target: { origin, private: service.config.private, ca: service.ca },
+    target: targetOf(service, origin),
     method: request.method,
     path: basePath + request.path + injected.search,
     headers: injected.headers,
@@ -48,6 +48,17 @@ export function prepareOutbound(parts: OutboundParts): OutboundRequest {
     basePath,
     publicBase: publicBase ?? `/api/${name}`,
   };
+}
+
+/** One object for each service, so that egress knows it again; a server's own requests go to several places. */
+const targets = new WeakMap<CompiledService, OutboundTarget>();
+
+function targetOf(service: CompiledService, origin: string): OutboundTarget {
+  const known = targets.get(service);
+  if (known?.origin === origin) return known;
+  const made = { origin, private: service.config.private, ca: service.ca };
+  targets.set(service, made);
+  return made;
 }
 
 /** An HTTP API is in one place; a server's own request goes to the one of its declared hosts that was decided on. */

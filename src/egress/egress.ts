@@ -120,9 +120,21 @@ function dispatch(pool: Pool, request: OutboundRequest, exchange: UpstreamExchan
   );
 }
 
+/** Keys by target: most calls bring one that a call brought before, and certificates make long keys. */
+const targetKeys = new WeakMap<OutboundTarget, string>();
+
+function targetKey(target: OutboundTarget): string {
+  let key = targetKeys.get(target);
+  if (key === undefined) {
+    key = `${target.private ? "private" : "public"} ${target.origin} ${target.ca ?? ""}`;
+    targetKeys.set(target, key);
+  }
+  return key;
+}
+
 /** @returns `undefined` when there are too many calls or targets already. */
 function findTarget(targets: Map<string, Target>, wanted: OutboundTarget, options: ConnectOptions): Target | undefined {
-  const key = `${wanted.private ? "private" : "public"} ${wanted.origin} ${wanted.ca ?? ""}`;
+  const key = targetKey(wanted);
   const found = targets.get(key);
   if (found !== undefined) return found.calls < CALLS_PER_TARGET_MAX ? found : undefined;
   if (targets.size >= TARGETS_MAX) closeIdle(targets, 0);

@@ -26,15 +26,21 @@ export interface ApiRequest {
   readonly headers: readonly (readonly [string, string])[];
 }
 
-export type ApiEndpoint = (request: IncomingMessage, response: ServerResponse, api: ApiRequest) => Promise<void>;
+/** @returns `undefined` when the call has begun already. @throws {Problem} Also by rejection: why there is no call. */
+export type ApiEndpoint = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  api: ApiRequest,
+) => Promise<void> | undefined;
 
 /** Serves the base-URL plane: an ordinary HTTP call, answered with the upstream's own status, headers and bytes. */
 export function createApiEndpoint(deps: ApiEndpointDeps): ApiEndpoint {
-  return async (request, response, api) => {
-    const { principal, requestId, service, target, headers } = api;
-    const body = hasBody(request)
-      ? await readBody(request, deps.requestBytes(service) ?? UNKNOWN_SERVICE_BODY_BYTES)
-      : undefined;
+  const begin = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    { principal, requestId, service, target, headers }: ApiRequest,
+    body: Uint8Array | undefined,
+  ): void => {
     const sink = new ResponseSink(response, requestId);
     if (response.destroyed) throw new Problem("invalid_request", { detail: "the caller went away" });
     const raw = { method: request.method ?? "", target, headers, body };
@@ -44,5 +50,10 @@ export function createApiEndpoint(deps: ApiEndpointDeps): ApiEndpoint {
     response.on("close", () => {
       if (!response.writableFinished) call.leave();
     });
+  };
+  return (request, response, api) => {
+    if (!hasBody(request)) return void begin(request, response, api, undefined);
+    const limit = deps.requestBytes(api.service) ?? UNKNOWN_SERVICE_BODY_BYTES;
+    return readBody(request, limit).then((body) => begin(request, response, api, body));
   };
 }

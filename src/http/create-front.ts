@@ -68,12 +68,8 @@ export function createFront(deps: FrontDeps): (request: IncomingMessage, respons
 /** A peer that goes away ends its call by `close`; what Node says of it besides is no news. */
 function ignore(): void {}
 
-async function route(
-  deps: FrontDeps,
-  request: IncomingMessage,
-  response: ServerResponse,
-  requestId: string,
-): Promise<void> {
+/** Not `async`, as are its parts that each call passes: what they give is handed on as it is. Never throws. */
+function route(deps: FrontDeps, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
   const url = request.url ?? "";
   if (url.startsWith(API)) return api(deps, request, response, requestId, url);
   const path = url.split("?", 1)[0]!;
@@ -81,6 +77,15 @@ async function route(
   if (path.startsWith("/mcp/")) {
     return mcp(deps, request, response, { requestId, service: path.slice("/mcp/".length) });
   }
+  return other(deps, request, response, { requestId, url, path });
+}
+
+async function other(
+  deps: FrontDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { requestId, url, path }: { readonly requestId: string; readonly url: string; readonly path: string },
+): Promise<void> {
   const sse = path === "/sse" || path === "/messages" ? deps.sse() : undefined;
   if (sse !== undefined) return legacySse(deps, sse, path, { request, response, requestId });
   if (await deps.side(request, response, requestId)) return;
@@ -138,7 +143,8 @@ async function api(
   const { principal, headers } = found;
   const target = (path === "" ? "/" : path) + found.search;
   try {
-    await deps.api(request, response, { principal, requestId, service, target, headers });
+    const begun = deps.api(request, response, { principal, requestId, service, target, headers });
+    if (begun !== undefined) await begun;
   } catch (error) {
     throw await recorded(deps, { requestId, principal, door: "api", service }, error);
   }
@@ -216,7 +222,7 @@ function identify(
 ): Identified | Promise<Identified> {
   const ip = addressOf(deps, request);
   const now = deps.now();
-  const found = tokenFromRequest({ headers: pairs(request.rawHeaders), search, credential });
+  const found = tokenFromRequest({ rawHeaders: request.rawHeaders, search, credential });
   const purpose = contextHeader(request, "doorward-purpose");
   const task = contextHeader(request, "doorward-task");
   const stated = { tenant: contextHeader(request, "doorward-tenant"), role: contextHeader(request, "doorward-role") };
@@ -288,10 +294,4 @@ function contextHeader(request: IncomingMessage, name: string): string | undefin
   throw new Problem("invalid_request", {
     detail: `the header ${name} must have at most ${MAX_CONTEXT_CHARACTERS} characters`,
   });
-}
-
-function pairs(raw: readonly string[]): [string, string][] {
-  const headers: [string, string][] = [];
-  for (let i = 0; i < raw.length; i += 2) headers.push([raw[i]!.toLowerCase(), raw[i + 1]!]);
-  return headers;
 }

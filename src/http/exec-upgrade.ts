@@ -135,8 +135,8 @@ async function identify(
   { headers }: IncomingMessage,
   purpose: string | undefined,
 ): Promise<{ readonly principal: Principal; readonly authenticate: () => ReturnType<Authenticate> }> {
-  const pairs = [["authorization", headers.authorization ?? ""]] as const;
-  const found = tokenFromRequest({ headers: pairs, search: "", credential: undefined });
+  const rawHeaders = ["authorization", headers.authorization ?? ""];
+  const found = tokenFromRequest({ rawHeaders, search: "", credential: undefined });
   const token = found.ok ? found.token : undefined;
   const authenticate = () => deps.authenticate({ token, ip: "unix", purpose, task: undefined, now: deps.now() });
   const caller = authenticate();

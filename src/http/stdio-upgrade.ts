@@ -43,8 +43,8 @@ export function createStdioUpgrade(deps: {
       ) {
         return refuseSocket(socket, new Problem("not_found"), newId("req"));
       }
-      const headers = [["authorization", request.headers.authorization ?? ""]] as const;
-      const found = tokenFromRequest({ headers, search: "", credential: undefined });
+      const rawHeaders = ["authorization", request.headers.authorization ?? ""];
+      const found = tokenFromRequest({ rawHeaders, search: "", credential: undefined });
       const token = found.ok ? found.token : undefined;
       const caller = authenticate(token);
       if (!caller.ok) {

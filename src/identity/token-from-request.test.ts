@@ -10,7 +10,7 @@ const HEADER: CredentialPlace = { kind: "header", name: "X-Api-Key" };
 const QUERY: CredentialPlace = { kind: "query", name: "api_key" };
 
 const find = (headers: [string, string][], search = "", credential?: CredentialPlace) =>
-  tokenFromRequest({ headers, search, credential });
+  tokenFromRequest({ rawHeaders: headers.flat(), search, credential });
 const tokenOf = (found: ReturnType<typeof find>) => (found.ok ? found.token : found.reason);
 
 const found: Record<string, readonly [ReturnType<typeof find>, string | undefined]> = {
@@ -82,8 +82,8 @@ test("every place of a token is emptied, and nothing else is touched", () => {
     ok: true,
     token: KEY,
     headers: [
-      ["Accept", "*/*"],
-      ["Cookie", "a=b"],
+      ["accept", "*/*"],
+      ["cookie", "a=b"],
       ["accept", "text/html"],
     ],
     search: "?api_key=1&b=%2f&&c",
@@ -112,12 +112,12 @@ test("a key never stays where it was found", () => {
   );
   fc.assert(
     fc.property(fc.array(place, { maxLength: 6 }), (headers) => {
-      const answer = tokenFromRequest({ headers, search: "", credential: HEADER });
+      const answer = tokenFromRequest({ rawHeaders: headers.flat(), search: "", credential: HEADER });
       assert.ok(answer.ok);
       assert.equal(JSON.stringify(answer.headers).includes(KEY), false);
       assert.deepEqual(
         answer.headers,
-        headers.filter(([name]) => name === "Accept"),
+        headers.filter(([name]) => name === "Accept").map(([, value]) => ["accept", value]),
       );
     }),
     { numRuns: 200 },

@@ -10,8 +10,8 @@ export interface CredentialPlace {
 }
 
 export interface TokenSource {
-  /** As they came; a repeated name stands several times. */
-  readonly headers: readonly Header[];
+  /** As they came, names and values in turn; a repeated name stands several times. */
+  readonly rawHeaders: readonly string[];
   /** `""`, or the query with its `?`, as it came. */
   readonly search: string;
   /** Of the service that is called; `undefined` where there is none, as on `/mcp`. */
@@ -19,7 +19,10 @@ export interface TokenSource {
 }
 
 export type FoundToken =
-  /** `token` is `undefined` when there is none. Headers and query are as they came, less every place of a token. */
+  /**
+   * `token` is `undefined` when there is none. Headers, their names in lower case, and query are as they came, less every
+   * place of a token.
+   */
   | {
       readonly ok: true;
       readonly token: string | undefined;
@@ -38,16 +41,17 @@ export type FoundToken =
  *
  * @returns Never throws. What is not a Doorward key is returned only when no place has one.
  */
-export function tokenFromRequest({ headers, search, credential }: TokenSource): FoundToken {
+export function tokenFromRequest({ rawHeaders, search, credential }: TokenSource): FoundToken {
   const place = credential?.kind === "header" ? credential.name?.toLowerCase() : undefined;
   const parameter = credential?.kind === "query" ? credential.name : undefined;
   const passing: Header[] = [];
   const candidates: string[] = [];
-  for (const header of headers) {
-    const name = header[0].toLowerCase();
-    if (name === "authorization") candidates.push(...fromAuthorization(header[1]));
-    else if (name === place) candidates.push(fromHeader(header[1]));
-    else passing.push(header);
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    const value = rawHeaders[i + 1]!;
+    if (name === "authorization") candidates.push(...fromAuthorization(value));
+    else if (name === place) candidates.push(fromHeader(value));
+    else passing.push([name, value]);
   }
   let kept = search;
   if (parameter !== undefined && search !== "") {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Cancellation } from "../base/cancellation.ts";
 import { isObject, type JsonObject, type JsonValue } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { isStranger, MAX_CONTEXT_CHARACTERS, type Principal, withStated } from "../identity/principal.ts";
@@ -6,7 +7,7 @@ import type { ClientSession } from "./client-session.ts";
 import type { Era } from "./era.ts";
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from "./era.ts";
 import { RPC, RpcError, type RpcRequest, WrittenResult } from "./json-rpc.ts";
-import { isStepUp, refusal, type Tool, type ToolResult } from "./tool.ts";
+import { isAscii, isStepUp, refusal, type Tool, type ToolResult } from "./tool.ts";
 
 export interface ServerIdentity {
   readonly name: string;
@@ -18,7 +19,7 @@ export interface DispatchContext {
   readonly era: Era;
   readonly principal: Principal;
   readonly requestId: string;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: Cancellation | undefined;
   readonly lossy: boolean;
   readonly whenSent: (then: () => void) => void;
   /** The service of `/mcp/SERVICE`; absent at `/mcp`. */
@@ -61,9 +62,11 @@ export function createDispatch(
   const finish = (era: Era, result: object, extra: object = {}) =>
     era === "modern" ? { ...result, resultType: "complete", ...extra, _meta: meta } : result;
   const complete = `,"resultType":"complete","_meta":${JSON.stringify(meta)}`;
+  const completeIsAscii = isAscii(complete);
   const finishCall = (era: Era, result: ToolResult) => {
     if (result.written === undefined) return finish(era, result);
-    return new WrittenResult(`{${result.written()}${era === "modern" ? complete : ""}}`);
+    const { json, ascii } = result.written();
+    return new WrittenResult(`{${json}${era === "modern" ? complete : ""}}`, ascii && completeIsAscii);
   };
 
   return (request, context) => {
@@ -120,7 +123,7 @@ async function call(
   if (!isObject(args)) throw new RpcError(RPC.invalidParams, "`arguments` must be an object");
   try {
     const principal = withContext(context.principal, params["_meta"]);
-    return await tool.run(args, { ...context, principal });
+    return await tool.run(args, principal === context.principal ? context : { ...context, principal });
   } catch (error) {
     if (isStepUp(error, context)) throw error;
     if (error instanceof Problem) return refusal(error, context.requestId);

@@ -5,6 +5,7 @@ import { readBody } from "../base/read-body.ts";
 import { sendProblem } from "../base/send-problem.ts";
 import { parseStrictJson } from "../base/strict-json.ts";
 import type { Principal } from "../identity/principal.ts";
+import { AnswerWatch } from "./answer-watch.ts";
 import { capabilitiesOf } from "./create-relay.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { classify, LEGACY_VERSIONS } from "./era.ts";
@@ -18,9 +19,9 @@ import {
   type RpcMessage,
   type RpcRequest,
   resultMessage,
+  WrittenResult,
 } from "./json-rpc.ts";
 import { RunningCalls } from "./running-calls.ts";
-import { createSentList } from "./sent-list.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 /** One MCP message over HTTP; a service's own request limit comes after it. */
@@ -55,19 +56,21 @@ export interface McpCaller {
 export type McpEndpoint = (request: IncomingMessage, response: ServerResponse, caller: McpCaller) => Promise<void>;
 
 export function createMcpEndpoint(deps: McpEndpointDeps): McpEndpoint {
-  return async (request, response, caller) => {
-    const { principal, requestId, service } = caller;
-    if (service !== undefined && !deps.serves(service, principal)) throw new Problem("unknown_service");
+  const others = async (request: IncomingMessage, response: ServerResponse, caller: McpCaller): Promise<void> => {
     switch (request.method) {
-      case "POST":
-        return post(deps, request, response, caller);
       case "GET":
         return openStream(deps, request, response, caller);
       case "DELETE":
         return endSession(deps, request, response, caller);
       default:
-        sendProblem(response, new Problem("method_not_allowed"), requestId, { allow: "POST, GET, DELETE" });
+        sendProblem(response, new Problem("method_not_allowed"), caller.requestId, { allow: "POST, GET, DELETE" });
     }
+  };
+  return (request, response, caller) => {
+    const { principal, service } = caller;
+    if (service !== undefined && !deps.serves(service, principal))
+      return Promise.reject(new Problem("unknown_service"));
+    return request.method === "POST" ? post(deps, request, response, caller) : others(request, response, caller);
   };
 }
 
@@ -97,12 +100,15 @@ async function post(
     });
     if (era === "modern") {
       if (message.kind !== "request") return accepted(response, requestId);
-      const signal = cancelledWith(response);
-      const whenSent = sentList(response);
+      // Modern clients cancel by closing the connection.
+      const signal = new AnswerWatch(response);
+      const { whenSent } = signal;
       const { lossy } = parsed;
       const context = { era, principal, requestId, signal, lossy, whenSent, service, request, response };
       const result = await deps.dispatch(message, context);
-      return sendMessage(response, 200, resultMessage(message.id, result), requestId);
+      const text = resultMessage(message.id, result);
+      const isPlain = result instanceof WrittenResult && result.ascii && typeof message.id === "number";
+      return sendMessage(response, 200, text, requestId, undefined, isPlain ? text.length : undefined);
     }
     await legacy(deps, { request, response, principal, requestId, service, message, lossy: parsed.lossy });
   } catch (error) {
@@ -137,7 +143,7 @@ async function legacy(deps: McpEndpointDeps, post: LegacyPost): Promise<void> {
   }
   const controller = begin(session, message.id);
   try {
-    const whenSent = sentList(response);
+    const { whenSent } = new AnswerWatch(response);
     const { signal } = controller;
     const who = { era: "legacy", principal, requestId, service, session } as const;
     const result = await deps.dispatch(message, { ...who, signal, lossy, whenSent, request, response });
@@ -154,9 +160,9 @@ async function initialize(deps: McpEndpointDeps, post: LegacyPost, message: RpcR
   const session = deps.sessions.create(principal, deps.now().getTime(), { scope: service, capabilities });
   try {
     const who = { era: "legacy", principal, requestId, service, session } as const;
-    const whenSent = sentList(response);
+    const { whenSent } = new AnswerWatch(response);
     const result = await deps.dispatch(message, { ...who, signal: undefined, lossy, whenSent, request, response });
-    sendMessage(response, 200, resultMessage(message.id, result), requestId, { "mcp-session-id": session.id });
+    sendMessage(response, 200, resultMessage(message.id, result), requestId, session.id);
   } catch (error) {
     deps.sessions.end(session);
     throw error;
@@ -250,23 +256,6 @@ function single(request: IncomingMessage, name: string): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value?.trim();
 }
 
-/** Modern clients cancel by closing the connection. */
-function cancelledWith(response: ServerResponse): AbortSignal {
-  const controller = new AbortController();
-  response.on("close", () => {
-    if (!response.writableFinished) controller.abort();
-  });
-  return controller.signal;
-}
-
-/** A response closes when its last byte was taken over by the system, or when its connection ends. */
-function sentList(response: ServerResponse): (then: () => void) => void {
-  const sent = createSentList();
-  if (response.closed || response.destroyed) sent.run();
-  else response.on("close", sent.run);
-  return sent.add;
-}
-
 function accepted(response: ServerResponse, requestId: string): void {
   response.writeHead(202, { "content-length": 0, "doorward-request-id": requestId }).end();
 }
@@ -276,7 +265,8 @@ function sendMessage(
   status: number,
   message: string,
   requestId: string,
-  headers: Record<string, string> = {},
+  session?: string,
+  bytes = Buffer.byteLength(message),
 ): void {
   if (response.destroyed || response.writableEnded) return;
   // An upstream spoke meanwhile, so that the answer became a stream: it ends with the message.
@@ -285,14 +275,10 @@ function sendMessage(
     letGoWhenStalled(response);
     return;
   }
-  const bytes = Buffer.byteLength(message);
-  response.writeHead(status, {
-    "content-type": "application/json",
-    "content-length": bytes,
-    "cache-control": "no-store",
-    "doorward-request-id": requestId,
-    ...headers,
-  });
+  const headers = ["content-type", "application/json", "content-length", String(bytes), "cache-control", "no-store"];
+  headers.push("doorward-request-id", requestId);
+  if (session !== undefined) headers.push("mcp-session-id", session);
+  response.writeHead(status, headers);
   // Node writes a text in one piece with its head; plain ASCII needs no encoding.
   response.end(message, bytes === message.length ? "latin1" : "utf8");
   letGoWhenStalled(response);

@@ -90,9 +90,12 @@ export function parseMessage(value: JsonValue): RpcMessage {
 /** A result that is JSON already. */
 export class WrittenResult {
   readonly json: string;
+  /** Whether it is known to be ASCII, so that its characters are its bytes. */
+  readonly ascii: boolean;
 
-  constructor(json: string) {
+  constructor(json: string, ascii: boolean) {
     this.json = json;
+    this.ascii = ascii;
   }
 }
 

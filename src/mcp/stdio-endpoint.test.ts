@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Duplex } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { Cancellation } from "../base/cancellation.ts";
 import { principal } from "../policy/policy.testing.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { serveStdio } from "./stdio-endpoint.ts";
@@ -134,7 +135,7 @@ test("an id that is under way cannot be used twice, and is free again afterwards
 });
 
 test("a cancellation reaches its call, and closing reaches all of them", async () => {
-  const signals: (AbortSignal | undefined)[] = [];
+  const signals: (Cancellation | undefined)[] = [];
   const { wire } = serve({
     dispatch: (_, { signal }) => {
       signals.push(signal);

@@ -8,7 +8,7 @@ import type { Broker } from "../broker/create-broker.ts";
 import { MAX_CONTEXT_CHARACTERS } from "../identity/principal.ts";
 import { MAX_QUERY_PAIRS } from "../request/canonical-query.ts";
 import type { RawRequest } from "../request/raw-request.ts";
-import type { Tool, ToolContext, ToolResult } from "./tool.ts";
+import { isAscii, type Tool, type ToolContext, type ToolResult } from "./tool.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -126,15 +126,16 @@ function toResult({ head, body, truncated, redacted }: CollectedAnswer, requestI
     written() {
       const body = JSON.stringify(text);
       const rest = JSON.stringify({ ...structuredContent, body: undefined });
-      return `"content":[{"type":"text","text":${body}}],"structuredContent":{"body":${body},${rest.slice(1)}`;
+      const json = `"content":[{"type":"text","text":${body}}],"structuredContent":{"body":${body},${rest.slice(1)}`;
+      return { json, ascii: isAscii(json) };
     },
   };
 }
 
 /** The same result, its text made ready. */
 function written(result: ToolResult): ToolResult {
-  const text = result.written?.();
-  return text === undefined ? result : { ...result, written: () => text };
+  const fields = result.written?.();
+  return fields === undefined ? result : { ...result, written: () => fields };
 }
 
 /** A cut may fall inside a character; up to three bytes go, so that text stays text. */

@@ -1,4 +1,5 @@
 import type { Approval } from "../approvals/approval.ts";
+import type { Cancellation } from "../base/cancellation.ts";
 import type { JsonObject } from "../base/json.ts";
 import { Problem } from "../base/problem.ts";
 import { structured, type Tool } from "./tool.ts";
@@ -38,7 +39,7 @@ export interface WaitingApprovals {
   get(id: string, now: Date): Promise<Approval | undefined>;
   wait(
     id: string,
-    options: { readonly ms: number; readonly clock: () => Date; readonly signal?: AbortSignal },
+    options: { readonly ms: number; readonly clock: () => Date; readonly signal?: Cancellation },
   ): Promise<Approval | undefined>;
 }
 

@@ -16,13 +16,25 @@ export interface ToolDefinition {
 /** What a tool's run may know of its caller. */
 export type ToolContext = DispatchContext;
 
+/** Fields of a result as JSON. */
+export interface WrittenFields {
+  readonly json: string;
+  /** Whether its characters are its bytes. */
+  readonly ascii: boolean;
+}
+
+/** Whether a text's characters are its bytes. */
+export function isAscii(text: string): boolean {
+  return Buffer.byteLength(text) === text.length;
+}
+
 /** A tool's answer (MCP `CallToolResult`). */
 export interface ToolResult {
   /**
    * Its fields as JSON, without the braces around them: for answers that hold a large text twice, which is escaped once
    * here. Says the same as the fields.
    */
-  readonly written?: () => string;
+  readonly written?: () => WrittenFields;
   readonly content: readonly { readonly type: "text"; readonly text: string }[];
   readonly structuredContent: object;
   readonly isError?: true;

@@ -26,9 +26,14 @@ export function compileNetworks(blocks: readonly string[]): { networks: Networks
     if (range === undefined) bad.push(index);
     else ranges.push(range);
   }
+  // The address judged last: see `parseAddress`, which gives the same object for the same caller.
+  let judged: { readonly address: Address; readonly inside: boolean } | undefined;
   const contains = (address: Address | undefined): boolean => {
     if (address === undefined) return false;
-    return ranges.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits));
+    if (judged?.address === address) return judged.inside;
+    const inside = ranges.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits));
+    judged = { address, inside };
+    return inside;
   };
   return { networks: { contains }, bad };
 }
