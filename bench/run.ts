@@ -338,7 +338,7 @@ function describeMethod(loader: Loader, { rounds, seconds, starts }: Scale): rea
     `${seconds} s, ${rounds} rounds, every other one in reverse; a ratio is the median over the rounds of the ratio within a round.`,
     `Starts are medians of ${starts}.`,
     canPin
-      ? "The server under test has the first core; the loader and the upstream share the second."
+      ? "The server under test has the core to which the disk's interrupts come; the loader and the upstream share another."
       : "Nothing is pinned: there is one core, or no taskset.",
     `The loader is ${loader.name}; the upstream is ${hasNginx ? "nginx" : "node:http"}, which answers 1 KB of JSON.`,
     "Doorward runs from the checkout as a daemon, with a home on disk, a bearer secret in its vault, two roles and two",

@@ -92,7 +92,7 @@ export function writeEventLine(event: AuditEvent, place: LinePlace): { readonly 
     rules: event.rules ?? null,
     code: event.code ?? null,
   };
-  const body = `${JSON.stringify(leading).slice(0, -1)}${data(event.data)},"prev":"${place.prev}"`;
+  const body = `${JSON.stringify(leading).slice(0, -1)}${data(event)},"prev":"${place.prev}"`;
   if (body.length > MAX_LINE_CHARS) throw new RangeError(`a \`${event.type}\` event is too long to be written`);
   const lineHash = hash("sha256", body, "hex");
   return { line: `${body}${HASH_KEY}"${lineHash}"}`, hash: lineHash };
@@ -142,14 +142,20 @@ function formFault(value: Record<string, unknown>, string: string, line: Buffer)
   return undefined;
 }
 
-function data(values: AuditEvent["data"]): string {
+function data({ type, data: values }: AuditEvent): string {
   if (values === undefined) return "";
+  // The keys of a call's events are those that `broker/call-events.ts` writes out; the broker's tests look at each of them.
+  if (type !== "call.decided" && type !== "call.completed") checkKeys(values);
+  const written = JSON.stringify(values);
+  return written === "{}" ? "" : `,${written.slice(1, -1)}`;
+}
+
+/** @throws {TypeError} What {@link writeEventLine} says. */
+export function checkKeys(values: NonNullable<AuditEvent["data"]>): void {
   for (const key in values) {
     const first = key.charCodeAt(0);
     if (RESERVED.has(key) || (first >= 48 && first <= 57)) {
       throw new TypeError(`the audit datum \`${key}\` needs another name`);
     }
   }
-  const written = JSON.stringify(values);
-  return written === "{}" ? "" : `,${written.slice(1, -1)}`;
 }

@@ -14,7 +14,7 @@ let used = pool.length;
 export function newId<P extends string>(prefix: P): `${P}_${string}` {
   if (used === pool.length) {
     randomFillSync(pool);
-    for (const [index, byte] of pool.entries()) pool[index] = ALPHABET.charCodeAt(byte & 31);
+    for (let index = 0; index < pool.length; index++) pool[index] = ALPHABET.charCodeAt(pool[index]! & 31);
     used = 0;
   }
   used += ID_LENGTH;

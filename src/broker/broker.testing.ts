@@ -1,4 +1,5 @@
 import type { AuditEvent, AuditLog } from "../audit/event.ts";
+import { checkKeys } from "../audit/event-line.ts";
 import { Problem } from "../base/problem.ts";
 import { Secret } from "../base/secret.ts";
 import type { AnswerSink, Exchange } from "../egress/answer.ts";
@@ -67,6 +68,7 @@ export function stageBroker(rules: Rules = STAGED_RULES) {
   };
   const audit: AuditLog = {
     async append(event, meanwhile) {
+      checkKeys(event.data ?? {});
       meanwhile?.();
       await pass(`append:${event.type}`);
       events.push(event);

@@ -20,3 +20,18 @@ test("a decision is explained to whom it was made for, and to nobody else", () =
   for (const other of [{ agent: "x" }, { client: "key_2" }, { user: "bob" }, { user: undefined }, { tenant: "globex" }])
     assert.equal(recent.find("req_1", { ...who, ...other }), undefined, JSON.stringify(other));
 });
+
+test("calls that were decided alike are told apart by their ids, and one that was not shares nothing", () => {
+  const recent = createRecentDecisions();
+  const who = principal();
+  const { agent, client, user, tenant } = who;
+  const permit = { decision: "permit", code: undefined, detail: "", remedy: "", dropped: [] } as const;
+  const remember = (id: string, rules: string[]) =>
+    recent.remember(id, { agent, client, user, tenant, ...permit, rules });
+  remember("req_1", ["role:a"]);
+  remember("req_2", ["role:a"]);
+  remember("req_3", ["role:a", "role:b"]);
+  const rules = (id: string) => (recent.find(id, who)?.["rules"] as { id: string }[]).map((rule) => rule.id);
+  assert.deepEqual(["req_1", "req_2", "req_3"].map(rules), [["role:a"], ["role:a"], ["role:a", "role:b"]]);
+  assert.equal(recent.find("req_4", who), undefined);
+});

@@ -26,14 +26,17 @@ export interface RecentDecisions {
 }
 
 export function createRecentDecisions(): RecentDecisions {
-  // A ring and not a Map: this is written at every call and read at hardly any.
+  // A ring and not a Map: this is written at every call and read at hardly any. What lives as long as this is moved twice
+  // by the collector, so calls that were decided alike share what was decided.
   const ids: string[] = [];
   const decisions: RecentDecision[] = [];
   let next = 0;
+  let last: RecentDecision | undefined;
   return {
     remember(requestId, decision) {
+      last = last !== undefined && isAlike(last, decision) ? last : decision;
       ids[next] = requestId;
-      decisions[next] = decision;
+      decisions[next] = last;
       next = (next + 1) % REMEMBERED;
     },
     find(requestId, principal) {
@@ -55,6 +58,25 @@ export function createRecentDecisions(): RecentDecisions {
       };
     },
   };
+}
+
+function isAlike(one: RecentDecision, other: RecentDecision): boolean {
+  return (
+    one.agent === other.agent &&
+    one.client === other.client &&
+    one.user === other.user &&
+    one.tenant === other.tenant &&
+    one.decision === other.decision &&
+    one.code === other.code &&
+    one.detail === other.detail &&
+    one.remedy === other.remedy &&
+    areAlike(one.rules, other.rules) &&
+    areAlike(one.dropped, other.dropped)
+  );
+}
+
+function areAlike(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((text, index) => text === other[index]);
 }
 
 function effectOf(rule: string, decision: Decision["kind"]): string {
