@@ -92,13 +92,17 @@ describe("after a loss of power", () => {
         const whole = readFileSync(segmentOf(home));
         const run = runIn(home);
         assert.ok(run !== undefined);
-        assert.deepEqual(whole.subarray(run.offset), run.bytes, "what is not in the journal is durable in the segment");
+        const runEnd = run.offset + run.bytes.length;
+        // Compared as one: a difference of this size, shown, takes all of the memory.
+        assert.ok(run.bytes.equals(whole.subarray(run.offset, runEnd)), "the journal holds what the segment does");
+        // A batch that the journal had no room for: the segment was waited for, and the journal began anew.
+        const settled = whole.length > runEnd;
 
-        const kept = Math.round(run.offset + cut * run.bytes.length);
+        const kept = settled ? whole.length : Math.round(run.offset + cut * run.bytes.length);
         const left = Buffer.from(whole.subarray(0, kept));
-        for (const page of zeroed) {
+        for (const page of settled ? [] : zeroed) {
           const from = Math.max(run.offset, page * PAGE_BYTES);
-          if (from < kept) left.fill(0, from, from + PAGE_BYTES);
+          if (from < kept) left.fill(0, from, Math.min(kept, from + PAGE_BYTES));
         }
         writeFileSync(segmentOf(home), left);
         const lost = !left.equals(whole);

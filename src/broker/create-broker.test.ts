@@ -94,6 +94,23 @@ for (const [why, prepare] of Object.entries(UNSENT)) {
   });
 }
 
+test("a decision is remembered for its caller, also where the log left no time for it, and as it ended", async () => {
+  const remembered = (stage: ReturnType<typeof stageBroker>) => stage.deps.recent.find("req_1", principal());
+  const hasty = stageBroker();
+  const { append } = hasty.deps.audit;
+  hasty.deps.audit.append = (event) => append(event);
+  hasty.broker.call(callTo("GET /zones"), recordingSink().sink);
+  await turns();
+  assert.equal(remembered(hasty)?.["decision"], "permit");
+
+  const lost = stageBroker();
+  lost.fail("append:call.decided");
+  const door = recordingSink();
+  lost.broker.call(callTo("GET /zones"), door.sink);
+  await door.ended;
+  assert.deepEqual([remembered(lost)?.["decision"], remembered(lost)?.["code"]], ["deny", "audit_unavailable"]);
+});
+
 test("without a durable decision the credential is not even asked for", async () => {
   const stage = stageBroker();
   stage.fail("append:call.decided");

@@ -31,7 +31,7 @@ test("calls that were decided alike are told apart by their ids, and one that wa
   remember("req_1", ["role:a"]);
   remember("req_2", ["role:a"]);
   remember("req_3", ["role:a", "role:b"]);
-  const rules = (id: string) => (recent.find(id, who)?.["rules"] as { id: string }[]).map((rule) => rule.id);
+  const rules = (id: string) => (recent.find(id, who)!["rules"] as { id: string }[]).map((rule) => rule.id);
   assert.deepEqual(["req_1", "req_2", "req_3"].map(rules), [["role:a"], ["role:a"], ["role:a", "role:b"]]);
   assert.equal(recent.find("req_4", who), undefined);
 });
