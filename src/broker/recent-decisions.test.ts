@@ -35,3 +35,18 @@ test("calls that were decided alike are told apart by their ids, and one that wa
   assert.deepEqual(["req_1", "req_2", "req_3"].map(rules), [["role:a"], ["role:a"], ["role:a", "role:b"]]);
   assert.equal(recent.find("req_4", who), undefined);
 });
+
+test("what is asked for must be an id as it was given, and the last ten thousand are known", () => {
+  const recent = createRecentDecisions();
+  const who = principal();
+  const { agent, client, user, tenant } = who;
+  const decided = { decision: "deny", detail: "", remedy: "", dropped: [], rules: [] } as const;
+  for (let n = 0; n < 10_010; n++) {
+    recent.remember(`req_${n}`, { agent, client, user, tenant, ...decided, code: `code_${n % 3}` });
+  }
+  const code = (id: string) => recent.find(id, who)?.["code"];
+  assert.deepEqual(["req_9", "req_10", "req_10009"].map(code), [undefined, "code_1", "code_1"]);
+  for (const id of ["", "req_", "eq_10", "req_1\0", "req_10\0", "\u0172eq_10", "r".repeat(33)]) {
+    assert.equal(code(id), undefined, JSON.stringify(id));
+  }
+});

@@ -4,6 +4,9 @@ import type { Decision } from "../policy/decision.ts";
 
 /** Decisions remembered, so that a refusal can be explained afterwards; the evidence keeps all. */
 const REMEMBERED = 10_000;
+/** More than a request id has: `req_` and 20 letters. */
+const ID_BYTES = 32;
+const ID = /^[!-~]{1,32}$/;
 
 /** What was decided about a call, as its own agent may be told. */
 interface RecentDecision {
@@ -26,21 +29,23 @@ export interface RecentDecisions {
 }
 
 export function createRecentDecisions(): RecentDecisions {
-  // A ring and not a Map: this is written at every call and read at hardly any. What lives as long as this is moved twice
-  // by the collector, so calls that were decided alike share what was decided.
-  const ids: string[] = [];
+  // A ring and not a Map: this is written at every call and read at hardly any. The ids stand in one block of bytes, and
+  // calls that were decided alike share what was decided: what lives as long as this costs the collector twice its making.
+  const ids = Buffer.alloc(REMEMBERED * ID_BYTES);
+  const lengths = new Uint8Array(REMEMBERED);
   const decisions: RecentDecision[] = [];
   let next = 0;
   let last: RecentDecision | undefined;
   return {
     remember(requestId, decision) {
+      if (requestId.length > ID_BYTES) return;
       last = last !== undefined && isAlike(last, decision) ? last : decision;
-      ids[next] = requestId;
+      lengths[next] = ids.write(requestId, next * ID_BYTES, "latin1");
       decisions[next] = last;
       next = (next + 1) % REMEMBERED;
     },
     find(requestId, principal) {
-      const found = decisions[ids.lastIndexOf(requestId)];
+      const found = decisions[placeOf(requestId, ids, lengths)];
       if (found === undefined || !isSameCaller(found, principal)) return undefined;
       const { decision, code, rules, detail, remedy, dropped } = found;
       return {
@@ -58,6 +63,17 @@ export function createRecentDecisions(): RecentDecisions {
       };
     },
   };
+}
+
+/** @returns -1 when it is not there. */
+function placeOf(requestId: string, ids: Buffer, lengths: Uint8Array): number {
+  if (!ID.test(requestId)) return -1;
+  for (let at = ids.lastIndexOf(requestId, undefined, "latin1"); at !== -1; ) {
+    const place = at / ID_BYTES;
+    if (lengths[place] === requestId.length) return place;
+    at = at === 0 ? -1 : ids.lastIndexOf(requestId, at - 1, "latin1");
+  }
+  return -1;
 }
 
 function isAlike(one: RecentDecision, other: RecentDecision): boolean {
