@@ -24,7 +24,7 @@ import { apiRequest, doorwardTargets, makeTarget, modernRequest, type Target } f
 const FULL = {
   rounds: 13,
   seconds: 1,
-  warmSeconds: 6,
+  warmSeconds: 12,
   starts: 21,
   coldStarts: 5,
   auditSeconds: 3,
